@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Where the bytes of one volume live: the seam below the volume layer. A backend is an
+ * append-only sequence that can be read at any offset; an image file today, a block device,
+ * a tape or an object store behind the same operations. Writers append strictly in order;
+ * nothing is ever rewritten through this interface.
+ *
+ * Threads: append, skip, sync and seal by one thread at a time; read from any thread, also
+ * while another thread appends.
+ */
+#include "base/cleanup.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct backend;
+struct error;
+
+#define BACKEND_ALIGNMENT 4096u /* bytes: sizes, offsets and buffers of appends */
+
+struct backend_ops {
+	const char *type; /* "file" */
+	int (*append)(struct backend *backend, const void *data, size_t size,
+		      struct error *err);
+	int (*skip)(struct backend *backend, uint64_t size, struct error *err);
+	int (*read)(struct backend *backend, uint64_t offset, void *data, size_t size,
+		    size_t *size_out, struct error *err);
+	int (*sync)(struct backend *backend, struct error *err);
+	int (*seal)(struct backend *backend, struct error *err);
+	uint64_t (*position)(struct backend *backend);
+	uint64_t (*capacity)(struct backend *backend);
+	void (*free)(struct backend *backend);
+};
+
+/* First member of every implementation. */
+struct backend {
+	const struct backend_ops *ops;
+	char *name; /* for messages: a path; owned */
+};
+
+/* Append @size bytes (a multiple of 4096, from a buffer aligned to 4096) at the position,
+ * and move it. Not durable before backend_sync(). On failure what lies behind the old
+ * position is undefined, the position unchanged, and the backend refuses further appends.
+ * Returns 0, -ENOSPC, -EIO, ... */
+int backend_append(struct backend *backend, const void *data, size_t size,
+		   struct error *err);
+
+/* Move the position @size bytes on (a multiple of 4096); the gap reads as zeroes. */
+int backend_skip(struct backend *backend, uint64_t size, struct error *err);
+
+/* Read up to @size bytes at @offset (any alignment) into @data. *size_out is less than
+ * @size only at the end of the volume. Returns 0 or -EIO, ... */
+int backend_read(struct backend *backend, uint64_t offset, void *data, size_t size,
+		 size_t *size_out, struct error *err);
+
+/* Make everything appended so far durable, its name in the folder included. */
+int backend_sync(struct backend *backend, struct error *err);
+
+/* The volume is complete: sync, and protect it against accidental writes where that is
+ * possible. Nothing may be appended afterwards. */
+int backend_seal(struct backend *backend, struct error *err);
+
+/* Bytes from the start to the end of what exists: where the next append goes (rounded up
+ * to 4096 when opened for writing). */
+uint64_t backend_position(struct backend *backend);
+
+/* Bytes that the medium can take in all, as far as is known; UINT64_MAX if it is not. */
+uint64_t backend_capacity(struct backend *backend);
+
+/* Close and free; NULL is a no-op. Does not sync. */
+void backend_free(struct backend *backend);
+DEFINE_AUTOPTR(backend);
+
+/* Image files. backend_file_create() makes @name under @dir_fd (-EEXIST if it is there);
+ * backend_file_open() opens it, for appending at its end if @writable. Bulk writes use
+ * O_DIRECT where the file system allows; reads go through the page cache. */
+int backend_file_create(int dir_fd, const char *name, struct backend **backend_out,
+			struct error *err);
+int backend_file_open(int dir_fd, const char *name, int writable,
+		      struct backend **backend_out, struct error *err);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* The chain of records of a volume: found from its end, walked back to its header, each
+ * record decoded with the help of its parity. This is how a catalog is rebuilt and how a
+ * writer learns where the log goes on. One thread at a time.
+ */
+#include "volume/log_writer.h"
+#include "volume/record.h"
+
+struct backend;
+struct error;
+
+/* The UUID that the valid pages at the start of the volume name. -EBADMSG if there is no
+ * valid page in its first 16 MiB (foreign or empty), -EPROTONOSUPPORT for a newer version. */
+int chain_identify(struct backend *backend, struct uuid *volume_out, struct error *err);
+
+/* Read the record stripe at byte @offset of @volume, repairing in memory from its parity.
+ * @expected, if not NULL, is the record's hash. On success *record_out (free with
+ * record_free()) and *own_out (its stripe; stripe_info_done()) are set.
+ * -EBADMSG: no whole record there. */
+int chain_read_record(struct backend *backend, const struct uuid *volume, uint64_t offset,
+		      const struct hash *expected, struct record **record_out,
+		      struct stripe_info *own_out, struct error *err);
+
+/* Find the last whole record of @volume, looking from the end backwards. -EBADMSG if the
+ * volume has none. */
+int chain_find_last(struct backend *backend, const struct uuid *volume,
+		    struct record **record_out, struct stripe_info *own_out,
+		    struct error *err);
+
+/* Find the records after @end, oldest first (commits that a catalog has not seen), stopping
+ * at the first negative result of @visit. 0 records is success. */
+int chain_visit_after(struct backend *backend, const struct log_end *end,
+		      int (*visit)(void *context, const struct record *record,
+				   const struct stripe_info *own, struct error *err),
+		      void *context, struct error *err);
+
+/* All records from the last back to the header record, newest first. A record that can't
+ * be read ends the walk with -EBADMSG (with the offset in the text) after those visited. */
+int chain_visit_back(struct backend *backend, const struct uuid *volume,
+		     int (*visit)(void *context, const struct record *record,
+				  const struct stripe_info *own, struct error *err),
+		     void *context, struct error *err);
+
+/* The end of the log that follows @record and its own stripe. Deep copy; log_end_done(). */
+int chain_end(const struct record *record, const struct stripe_info *own,
+	      struct log_end *end_out, struct error *err);

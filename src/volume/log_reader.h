@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Reads one volume's log: returns verified, if need be repaired, bytes or an error. Every
+ * leaf is checked against a table that matches the hash in a record; a leaf, table or
+ * header that is bad, unreadable or missing is rebuilt in memory from its row, or column
+ * by column. Nothing is written here.
+ *
+ * Internally locked: any number of threads may read at once. No lock is held over I/O.
+ */
+#include "base/cleanup.h"
+#include "volume/record.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct backend;
+struct error;
+struct log_reader;
+
+/* Where stripes are looked up by log offset (the catalog, or records in memory). Puts a
+ * deep copy that the caller owns into *stripe_out. -ENOENT if no stripe holds the offset.
+ * Called from any thread. */
+struct stripe_lookup {
+	int (*find)(void *context, uint64_t log_offset, struct stripe_info *stripe_out,
+		    struct error *err);
+	void *context;
+};
+
+struct log_counters {
+	uint64_t leaves_read;
+	uint64_t leaves_repaired; /* rebuilt in memory */
+	uint64_t pages_repaired;
+	uint64_t leaves_lost;
+	uint64_t bytes_read; /* from the backend */
+};
+
+/* What one log_read() met; zeroed by it first. */
+struct log_read_report {
+	uint64_t leaves_repaired;
+	uint64_t repaired_offset; /* bytes in the volume, of the first repaired leaf or page */
+	uint64_t lost_log_offset; /* on -EBADMSG: the first lost range of those asked for */
+	uint64_t lost_size;
+};
+
+/* @backend is borrowed and must outlive the reader. Up to @table_cache_size bytes of
+ * verified extent tables are kept. */
+int log_reader_new(struct backend *backend, const struct uuid *volume,
+		   const struct stripe_lookup *lookup, size_t table_cache_size,
+		   struct log_reader **reader_out, struct error *err);
+
+/* Read exactly @size payload bytes at @log_offset. @report may be NULL. Returns 0;
+ * -EBADMSG if some of them are beyond repair (*data is then undefined; ask again for
+ * smaller ranges to save the rest); -ENOENT outside the log. */
+int log_read(struct log_reader *reader, uint64_t log_offset, void *data, size_t size,
+	     struct log_read_report *report, struct error *err);
+
+void log_reader_counters(struct log_reader *reader, struct log_counters *counters_out);
+
+void log_reader_free(struct log_reader *reader);
+DEFINE_AUTOPTR(log_reader);
