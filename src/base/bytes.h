@@ -41,6 +41,11 @@ static inline uint64_t le64_get(le64 v)
 	       (uint64_t)v.b[6] << 48 | (uint64_t)v.b[7] << 56;
 }
 
+static inline le16 le16_make(uint16_t x)
+{
+	return (le16){ { (uint8_t)x, (uint8_t)(x >> 8) } };
+}
+
 static inline le32 le32_make(uint32_t x)
 {
 	return (le32){ { (uint8_t)x, (uint8_t)(x >> 8), (uint8_t)(x >> 16),
