@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* The settings: every section and key of config.toml as a typed structure.
+ *
+ * A flag beats the environment, which beats the file, which beats the default. Environment
+ * variables are BLOCKFRAME_<SECTION>_<KEY>. One file is in force, the first of:
+ *
+ *   1. --config FILE
+ *   2. $BLOCKFRAME_CONFIG
+ *   3. ARCHIVE/config.toml, when --archive or BLOCKFRAME_ARCHIVE_DIRECTORY names ARCHIVE
+ *   4. $XDG_CONFIG_HOME/blockframe/config.toml, or ~/.config/blockframe/config.toml
+ *
+ * One exception: where file 4 names the archive, and that archive has a config.toml, then
+ * the latter is the file in force, so that an archive behaves the same however it is found.
+ *
+ * All keys are rows of one table (config_table.h), which is what reads, checks, dumps and
+ * documents them. Threads: immutable after loading.
+ */
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONFIG_FILE_MAX (1u << 20)      /* bytes */
+#define CONFIG_SEGMENT_SIZE (32u << 20) /* bytes; the unit of [cache] max_segments */
+
+struct text;
+
+enum config_policy { CONFIG_POLICY_TIERED, CONFIG_POLICY_COMPACT };
+enum config_write_back { CONFIG_WRITE_BACK_IN_PLACE, CONFIG_WRITE_BACK_OFF };
+
+struct config_strings {
+	char **items; /* each NUL-terminated */
+	size_t count;
+};
+
+/* Strings are owned, never NULL after config_init(). Sizes are bytes. */
+struct config {
+	char *file; /* path of the file in force, NULL if none */
+	struct {
+		char *directory;
+	} archive;
+	struct {
+		char *default_mountpoint;
+		char *default_remote;
+	} mount;
+	struct {
+		uint32_t max_segments;
+		uint64_t max_size;
+	} cache;
+	struct {
+		uint32_t default_port;
+	} server;
+	struct {
+		uint32_t level; /* enum log_level */
+	} logging;
+	struct {
+		uint32_t policy; /* enum config_policy */
+		uint32_t data;   /* extents */
+		uint32_t parity; /* extents */
+		uint64_t spread;
+	} parity;
+	struct {
+		int32_t level;
+		uint64_t frame_size;
+	} compression;
+	struct {
+		char *directory; /* relative to the archive */
+		uint64_t max_size;
+	} volume;
+	struct {
+		uint32_t write_back; /* enum config_write_back */
+	} repair;
+	struct {
+		uint64_t memory;
+		uint32_t jobs; /* 0: number of cores; see config_jobs() */
+	} limits;
+	struct {
+		struct config_strings exclude; /* base/glob.h patterns */
+		bool one_file_system;
+	} commit;
+};
+
+/* All defaults. -ENOMEM. The caller calls config_done() whatever happened. */
+int config_defaults(struct config *config);
+void config_done(struct config *config);
+
+/* Owning local: autoconfig struct config c = { 0 }; */
+#define autoconfig __attribute__((__cleanup__(config_done)))
+
+/* Read the file or the bytes over @config. Errors name file, line, section and key; then
+ * @config is unchanged. -EINVAL, -ENOENT, -EFBIG, -ENOMEM, or what reading gave. */
+int config_load_file(struct config *config, const char *path, struct error *err);
+int config_parse(struct config *config, const char *file_name, const void *data,
+		 size_t size, struct error *err);
+
+/* Read the BLOCKFRAME_<SECTION>_<KEY> variables over @config; lists are colon-separated. */
+int config_apply_environment(struct config *config, struct error *err);
+
+/* Find the file in force by the rule above; @config_flag and @archive_flag are NULL when
+ * not given. *path_out is NULL when there is none, else the caller frees it. Files 1 and 2
+ * must exist (-ENOENT), the others may be missing. */
+int config_find(const char *config_flag, const char *archive_flag, char **path_out,
+		struct error *err);
+
+/* Everything in order: defaults, the file, the environment, @archive_flag. A relative
+ * [archive] directory of a file counts from that file's folder. */
+int config_resolve(struct config *config, const char *config_flag,
+		   const char *archive_flag, struct error *err);
+
+/* Append all settings as a config.toml that gives the same ones. -ENOMEM. */
+int config_dump(const struct config *config, struct text *text);
+
+/* Bytes for the cache: the smaller of max_segments times 32 MiB and max_size. */
+uint64_t config_cache_bytes(const struct config *config);
+
+/* Worker threads: [limits] jobs, with 0 resolved. */
+unsigned config_jobs(const struct config *config);
