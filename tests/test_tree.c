@@ -121,6 +121,13 @@ static void every_number_of_leaves_merges_to_the_root(void **state)
 	}
 }
 
+static void every_length_of_the_last_chunk_merges_to_the_root(void **state)
+{
+	(void)state;
+	for (size_t size = KIB + 1; size <= 3 * KIB; size++)
+		check_root_over_frames(size, KIB);
+}
+
 static void segments_of_frames_merge_to_the_root(void **state)
 {
 	static const size_t frame_size = 4 * KIB;
@@ -254,6 +261,7 @@ int main(void)
 		cmocka_unit_test(chunks_merge_to_the_root_at_every_vector_length),
 		cmocka_unit_test(frames_merge_to_the_root_of_large_content),
 		cmocka_unit_test(every_number_of_leaves_merges_to_the_root),
+		cmocka_unit_test(every_length_of_the_last_chunk_merges_to_the_root),
 		cmocka_unit_test(segments_of_frames_merge_to_the_root),
 		cmocka_unit_test(an_accumulator_gives_the_root_after_every_leaf),
 		cmocka_unit_test(chaining_values_depend_on_the_position),
