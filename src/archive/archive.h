@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* An open archive: its folder, configuration, lock, memory budget, workers, catalog and
+ * volumes. Opening brings the catalog up to date with the volumes, so that an interrupted
+ * writer needs no manual step.
+ *
+ * Threads: open and close by one thread; the accessors return objects with thread rules of
+ * their own (the catalog handle belongs to the opening thread).
+ */
+#include "base/cleanup.h"
+#include "merkle/hash.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct archive;
+struct budget;
+struct catalog;
+struct config;
+struct error;
+struct pool;
+struct source;
+struct volume_set;
+
+#define ARCHIVE_CATALOG_FILE "catalog.db"
+#define ARCHIVE_CONFIG_FILE "config.toml"
+#define ARCHIVE_LOCK_FILE "lock"
+
+struct archive_options {
+	const char *directory;	     /* the archive's folder */
+	const struct config *config; /* flags, environment and file combined; copied */
+	bool writable;		     /* take the writer's lock */
+	bool wait;		     /* wait for the lock instead of failing */
+	bool without_catalog;	     /* for rebuild: open although the catalog is unusable */
+};
+
+/* Make an archive in @directory (created if missing; -ENOTEMPTY if it has other contents,
+ * -EEXIST if it is an archive): config.toml, the first volume with the first head, the
+ * catalog. Durable on return. An interrupted init can be run again. */
+int archive_init(const char *directory, const struct config *config, const char *label,
+		 struct error *err);
+
+/* True if @directory holds an archive. */
+bool archive_exists(const char *directory);
+
+/* -ENOENT: no archive there. -EBUSY: another writer holds the lock. -EBADMSG: the catalog is
+ * missing or damaged (the text says to rebuild it), or volumes and catalog disagree.
+ * -ESTALE: a volume is older than the catalog knows (a fork). A read-only opener that finds
+ * the catalog behind brings it up to date if it can get the lock, and else goes on. */
+int archive_open(const struct archive_options *options, struct archive **archive_out,
+		 struct error *err);
+
+void archive_free(struct archive *archive);
+DEFINE_AUTOPTR(archive);
+
+const struct config *archive_config(const struct archive *archive);
+const char *archive_directory(const struct archive *archive);
+struct budget *archive_budget(struct archive *archive);
+struct pool *archive_pool(struct archive *archive);
+struct catalog *archive_catalog(struct archive *archive); /* opener's thread only */
+struct volume_set *archive_volumes(struct archive *archive);
+struct source *archive_source(struct archive *archive); /* any thread */
+void archive_id(const struct archive *archive, struct hash *id_out);

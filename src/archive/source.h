@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Where an archive's objects come from: tree pages by hash, segments by id. Readers speak
+ * only this, so that the local volumes and, later, another machine look the same to them.
+ * What a source returns is verified against the hash or id it was asked by; frames are
+ * verified by the reader, against the segment's table.
+ *
+ * Threads: every call may come from any thread; implementations lock inside.
+ */
+#include "base/cleanup.h"
+#include "chunker/segment.h"
+#include "chunker/segment_table.h"
+#include "merkle/manifest.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+struct source;
+
+/* A segment that was found, with its verified table. Immutable. Reference counted by the
+ * source that made it. */
+struct segment_ref {
+	struct hash id;
+	uint64_t index;
+	struct segment_info info;
+	struct segment_table *table;
+};
+
+struct source_ops {
+	int (*page)(struct source *source, const struct hash *hash, struct bytes *payload_out,
+		    struct error *err);
+	int (*segment)(struct source *source, const struct hash *id, uint64_t index,
+		       const struct segment_ref **segment_out, struct error *err);
+	void (*segment_unref)(struct source *source, const struct segment_ref *segment);
+	int (*frames)(struct source *source, const struct segment_ref *segment, uint32_t first,
+		      uint32_t count, uint8_t *data, struct error *err);
+	void (*free)(struct source *source);
+};
+
+struct source {
+	const struct source_ops *ops;
+};
+
+/* The payload of the tree or list page with this hash (docs/format.md 7.2), verified; the
+ * caller frees payload_out->data. -ENOENT unknown, -ENOMEDIUM its volume is not attached
+ * (the text names it), -EBADMSG beyond repair. */
+int source_page(struct source *source, const struct hash *hash, struct bytes *payload_out,
+		struct error *err);
+
+/* The segment with this id at this index; release with source_segment_unref(). Errors as
+ * source_page(). Tables are cached (bounded). */
+int source_segment(struct source *source, const struct hash *id, uint64_t index,
+		   const struct segment_ref **segment_out, struct error *err);
+void source_segment_unref(struct source *source, const struct segment_ref *segment);
+
+/* The stored bytes of frames [first, first + count) of @segment, contiguous, into @data
+ * (the sum of their stored sizes). -EBADMSG if some are beyond repair: ask for single
+ * frames to save the rest. */
+int source_frames(struct source *source, const struct segment_ref *segment, uint32_t first,
+		  uint32_t count, uint8_t *data, struct error *err);
+
+/* Close and free; NULL is a no-op. */
+void source_free(struct source *source);
+DEFINE_AUTOPTR(source);
