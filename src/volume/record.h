@@ -44,26 +44,27 @@ struct stripe_info {
 	struct uuid epoch;
 	enum stripe_kind kind;
 	struct geometry geometry;
-	unsigned data_count;	     /* data extents really written */
+	unsigned data_count;         /* data extents really written */
 	struct extent_info *extents; /* data_count + geometry.parity of them; owned */
 };
 
 struct segment_place {
 	struct hash id;
-	uint64_t index;	       /* position in its file / 32 MiB; 0 for a pack */
+	uint64_t index;        /* position in its file / 32 MiB; 0 for a pack */
 	uint64_t log_offset;   /* bytes, of the segment header */
 	uint32_t content_size; /* bytes */
 	uint32_t stored_size;  /* bytes, header to seek table */
 	uint32_t frame_count;
-	uint8_t kind;	    /* enum segment_kind */
-	struct uuid volume; /* encoded for foreign segments only; else the record's volume */
+	uint8_t kind; /* enum segment_kind */
+	struct uuid
+		volume; /* encoded for foreign segments only; else the record's volume */
 };
 
 struct page_place {
 	struct hash hash;
 	uint64_t log_offset;  /* bytes, of the skippable frame */
 	uint32_t stored_size; /* bytes, the whole skippable frame */
-	uint8_t kind;	      /* skippable kind: 4 tree page, 6 list page */
+	uint8_t kind;         /* skippable kind: 4 tree page, 6 list page */
 };
 
 struct record {
@@ -72,7 +73,7 @@ struct record {
 	struct uuid volume;
 	struct uuid epoch;
 	struct hash archive_id;
-	uint64_t sequence;	  /* in the volume, from 0 */
+	uint64_t sequence;        /* in the volume, from 0 */
 	uint64_t previous_offset; /* stripe offset, or RECORD_OFFSET_NONE */
 	struct hash previous_hash;
 	uint64_t log_start; /* covered: [log_start, log_end) */
@@ -95,9 +96,11 @@ struct record {
 	struct hash hash; /* of the encoded record; set by encode and decode */
 };
 
-/* Bytes of stripe @stripe's entry in a record; what it ends at in the log and volume. */
+/* Bytes of payload that @stripe holds in the log; bytes from its first extent to the end of
+ * its last one in the volume; and how many of those were written (without the gaps). */
 uint64_t stripe_log_size(const struct stripe_info *stripe);
 uint64_t stripe_physical_size(const struct stripe_info *stripe);
+uint64_t stripe_written_size(const struct stripe_info *stripe);
 /* BLAKE3 over the extents' hashes. */
 void stripe_root(const struct stripe_info *stripe, struct hash *root_out);
 /* Deep copy into an uninitialised *copy_out; release with stripe_info_done(). */
