@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Reads the content of files: manifest -> pieces or pack -> frames -> bytes. Every frame is
+ * verified against its segment's table, which was verified against the segment's id, which
+ * the manifest names; so no byte leaves here that was not proved. One library for cat,
+ * restore, diff, and everything that serves reads.
+ *
+ * Threads: a content is immutable once open. A reader (decoder, scratch frames, a small
+ * cache of decoded frames) belongs to one thread at a time; any number may share a source.
+ */
+#include "base/cleanup.h"
+#include "merkle/manifest.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct content;
+struct error;
+struct reader;
+struct source;
+
+/* @cache_frames decoded frames (256 KiB each, at least 1) are kept. @source is borrowed. */
+int reader_new(struct source *source, unsigned cache_frames, struct reader **reader_out,
+	       struct error *err);
+void reader_free(struct reader *reader);
+DEFINE_AUTOPTR(reader);
+
+/* Where the content of @manifest (a file) lies; reads its list pages. Checks that the
+ * segment ids give the manifest's hash where that takes no content (large files). */
+int content_open(struct source *source, const struct manifest *manifest,
+		 struct content **content_out, struct error *err);
+/* The same for a long xattr value. */
+int content_open_xattr(const struct manifest_xattr *xattr, struct content **content_out,
+		       struct error *err);
+void content_free(struct content *content);
+DEFINE_AUTOPTR(content);
+
+uint64_t content_size(const struct content *content);
+
+/* Read exactly @size bytes at @offset; the range must lie within the content (-EINVAL).
+ * -EBADMSG: some of these bytes are lost beyond repair; @data is then undefined.
+ * -ENOMEDIUM: on a volume that is not attached. */
+int content_read(const struct content *content, struct reader *reader, uint64_t offset,
+		 void *data, size_t size, struct error *err);
+
+/* The end of the frame that holds @offset: reading up to it decodes one frame, and a loss
+ * is at most that much. Bytes from the start of the content. May read the segment's table. */
+int content_frame_end(const struct content *content, struct reader *reader, uint64_t offset,
+		      uint64_t *end_out, struct error *err);
+
+/* Read everything once and compare with the manifest's hash. -EBADMSG if it differs. */
+int content_verify(const struct content *content, struct reader *reader, struct error *err);
