@@ -32,9 +32,9 @@ enum {
  * @content_size + 9 + 3 per begun block of 128 KiB. 1 <= @content_size <= FRAME_SIZE_MAX. */
 size_t frame_bound(size_t content_size);
 
-/* @level is zstd's, FRAME_LEVEL_MIN .. FRAME_LEVEL_MAX. The caller frees *@out. The
- * context is filled by the first frame and then kept: 1.3 MiB at level 3, frame.c lists
- * the others. -EINVAL for another level, -ENOMEM. */
+/* @level is zstd's, FRAME_LEVEL_MIN .. FRAME_LEVEL_MAX. The caller frees *@out. Its
+ * memory grows with the first frames: 1.0 MiB at level 3, 5.3 MiB at 22 (frame.c).
+ * -EINVAL for another level, -ENOMEM. */
 int frame_encoder_new(int level, struct frame_encoder **out, struct error *err);
 void frame_encoder_free(struct frame_encoder *encoder);
 DEFINE_AUTOPTR(frame_encoder);
@@ -53,7 +53,7 @@ int frame_encode(struct frame_encoder *encoder, const uint8_t *content, size_t s
 /* Write @content as a stored frame of frame_bound(@size) bytes, without an encoder. */
 void frame_store(const uint8_t *content, size_t size, uint8_t *out);
 
-/* The caller frees *@out. About 160 KiB. -ENOMEM. */
+/* The caller frees *@out. About 94 KiB. -ENOMEM. */
 int frame_decoder_new(struct frame_decoder **out, struct error *err);
 void frame_decoder_free(struct frame_decoder *decoder);
 DEFINE_AUTOPTR(frame_decoder);

@@ -52,9 +52,9 @@ void parity_update(const struct parity *parity, unsigned j, const uint8_t *data,
  *   @size          bytes in each shard, >= 1
  *   @wanted, @out  numbers of the shards to make, data or parity, each once, and a buffer of
  *                  @size bytes for each; a buffer must not overlap a shard that is given
- * A wanted shard need not be erased: it is then made from what is known (a copy for data).
- * Allocates a few small matrices, never anything of the size of a shard.
- * -EBADMSG when more than m shards are erased (nothing is written), -ENOMEM. */
+ * A wanted shard that is given is copied; to compute a parity shard anew, pass it as erased.
+ * Allocates nothing; uses 5 KiB of stack.
+ * -EBADMSG when more than m shards are erased; nothing is written then. */
 int parity_decode(const struct parity *parity, const uint8_t *const *shards,
 		  const bool *zero, size_t size, const unsigned *wanted,
 		  unsigned wanted_count, uint8_t *const *out, struct error *err);

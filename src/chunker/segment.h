@@ -62,9 +62,9 @@ struct segment_tlv {
  *                  in the file; the id is that of the whole content (tree_merge)
  *   SEGMENT_PACK   the hashes are plain BLAKE3; the id is the BLAKE3 of the list of content
  *                  sizes and hashes. Only here @frames is looked at (content_size).
- * 1 <= @frame_count <= SEGMENT_FRAME_MAX. -ENOMEM. */
-int segment_id(enum segment_kind kind, const struct segment_frame *frames,
-	       const struct hash *hashes, uint32_t frame_count, struct hash *id_out);
+ * 1 <= @frame_count <= SEGMENT_FRAME_MAX. */
+void segment_id(enum segment_kind kind, const struct segment_frame *frames,
+		const struct hash *hashes, uint32_t frame_count, struct hash *id_out);
 
 /* Bytes of the whole header atom with @metadata_size bytes of metadata. */
 size_t segment_header_size(uint32_t metadata_size);

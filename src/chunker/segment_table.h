@@ -40,14 +40,11 @@ size_t segment_frame_table_size(uint32_t frame_count);
 size_t segment_seek_table_size(uint32_t frame_count);
 size_t segment_tail_size(uint32_t frame_count);
 
-/* Write the frame table, segment_frame_table_size() bytes. */
-void segment_frame_table_encode(const struct segment_info *info,
-				const struct hash *hashes, uint8_t *out);
-
-/* Write the seek table, segment_seek_table_size() bytes. Of @frames (info->frame_count)
- * only content_size and stored_size are read. */
-void segment_seek_table_encode(const struct segment_info *info,
-			       const struct segment_frame *frames, uint8_t *out);
+/* Write both tables, segment_tail_size(info->frame_count) bytes: the frame table, then the
+ * seek table. Of @frames (info->frame_count) only content_size and stored_size are read. */
+void segment_tail_encode(const struct segment_info *info,
+			 const struct segment_frame *frames, const struct hash *hashes,
+			 uint8_t *out);
 
 /* How large the tail is, from the last SEGMENT_FOOTER_SIZE bytes of a segment, for a reader
  * that knows only where it ends. -EBADMSG when they are no footer; output untouched. */

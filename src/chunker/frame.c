@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/* Frames are plain zstd frames, in two shapes.
+ *
+ * Compressed: ZSTD_compress2() with a context that lives as long as the encoder. The size is
+ * known to zstd, so it chooses its parameters for it (a window of 256 KiB at most), writes
+ * it into the header and makes the frame a single segment.
+ *
+ * Stored: when probe_compressible() sees nothing to gain, or zstd saves less than 1/64, the
+ * content goes into raw blocks under a header that we write ourselves:
+ *
+ *     0   4  magic FD2FB528
+ *     4   1  descriptor 0xa0: 4-byte content size, single segment, no checksum, no dictionary
+ *     5   4  content size
+ *     9   3  block header: last (1 bit), type 0 = raw (2 bits), size (21 bits)
+ *    12      up to 128 KiB of content; then, if there is more, another block
+ *
+ * The content size field always has 4 bytes, though fewer would do for small frames, so that
+ * where a content byte lies does not depend on the size. zstd is given less room than the
+ * content takes, so it gives up by itself when it cannot save enough.
+ *
+ * A history of earlier frames ("the last one was stored") is deliberately not used: the same
+ * content must give the same bytes, whichever thread and file it comes from.
+ *
+ * Memory of an encoder's context for frames of 256 KiB (ZSTD_sizeof_CCtx, zstd 1.5.4):
+ *
+ *     level       -7    1     3     5     7, 9   12    15    19, 22
+ *     MiB        0.5   0.6   1.0   2.0    3.5    4.5   4.3   5.3
+ *
+ * Decoding: ZSTD_decompressDCtx() would take several frames, or skippable ones, so the
+ * frame is measured first; it must fill its bytes and announce the expected size.
+ */
+#include "chunker/frame.h"
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "chunker/probe.h"
+
+#include <zstd.h>
+#include <zstd_errors.h>
+
+enum {
+	STORED_DESCRIPTOR = 0xa0,
+	BLOCK_HEADER_SIZE = 3, /* bytes */
+	SAVING_SHIFT = 6,      /* compression must save 1/64 */
+};
+
+struct stored_header_wire {
+	le32 magic;
+	uint8_t descriptor;
+	le32 content_size;
+};
+static_assert(sizeof(struct stored_header_wire) == 9, "RFC 8878, 3.1.1.1");
+static_assert(FRAME_STORED_MAX == FRAME_SIZE_MAX + 9 + 2 * BLOCK_HEADER_SIZE,
+	      "two blocks");
+
+struct frame_encoder {
+	ZSTD_CCtx *context;
+};
+
+struct frame_decoder {
+	ZSTD_DCtx *context;
+};
+
+size_t frame_bound(size_t content_size)
+{
+	size_t block_count = (content_size + FRAME_BLOCK_SIZE - 1) / FRAME_BLOCK_SIZE;
+
+	assert(content_size >= 1 && content_size <= FRAME_SIZE_MAX);
+	return sizeof(struct stored_header_wire) + BLOCK_HEADER_SIZE * block_count +
+	       content_size;
+}
+
+int frame_encoder_new(int level, struct frame_encoder **out, struct error *err)
+{
+	autoptr(frame_encoder) encoder = NULL;
+
+	if (level < FRAME_LEVEL_MIN || level > FRAME_LEVEL_MAX)
+		return error_set(err, -EINVAL, "compression level %d, want %d to %d",
+				 level, FRAME_LEVEL_MIN, FRAME_LEVEL_MAX);
+
+	encoder = calloc(1, sizeof(*encoder));
+	if (encoder)
+		encoder->context = ZSTD_createCCtx();
+	if (!encoder || !encoder->context)
+		return error_set(err, -ENOMEM, "compression context");
+	/* The other defaults are ours: content size on, checksum off, no dictionary. */
+	if (ZSTD_isError(ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_compressionLevel,
+						level)))
+		return error_set(err, -EINVAL, "zstd refuses level %d", level);
+
+	*out = take_ptr(encoder);
+	return 0;
+}
+
+void frame_encoder_free(struct frame_encoder *encoder)
+{
+	if (!encoder)
+		return;
+	(void)ZSTD_freeCCtx(encoder->context);
+	free(encoder);
+}
+
+size_t frame_encoder_memory(const struct frame_encoder *encoder)
+{
+	return sizeof(*encoder) + ZSTD_sizeof_CCtx(encoder->context);
+}
+
+/* 1 = *@size_out bytes are at @out, 0 = not worth it. */
+static int compress(struct frame_encoder *encoder, const uint8_t *content, size_t size,
+		    uint8_t *out, size_t *size_out, struct error *err)
+{
+	size_t room = size - (size >> SAVING_SHIFT) - 1;
+	size_t written = ZSTD_compress2(encoder->context, out, room, content, size);
+
+	if (!ZSTD_isError(written)) {
+		*size_out = written;
+		return 1;
+	}
+	switch ((int)ZSTD_getErrorCode(written)) {
+	case ZSTD_error_dstSize_tooSmall:
+		return 0;
+	case ZSTD_error_memory_allocation:
+		return error_set(err, -ENOMEM, "zstd: no memory for its context");
+	default:
+		return error_set(err, -EIO, "zstd: %s", ZSTD_getErrorName(written));
+	}
+}
+
+int frame_encode(struct frame_encoder *encoder, const uint8_t *content, size_t size,
+		 uint8_t *out, size_t capacity, size_t *size_out, bool *stored_out,
+		 struct error *err)
+{
+	int r = 0;
+
+	if (size < 1 || size > FRAME_SIZE_MAX || capacity < frame_bound(size))
+		return error_set(err, -EINVAL, "frame of %zu bytes into %zu", size,
+				 capacity);
+
+	if (probe_compressible(content, size))
+		r = compress(encoder, content, size, out, size_out, err);
+	if (r < 0)
+		return r;
+	if (r == 0) {
+		frame_store(content, size, out);
+		*size_out = frame_bound(size);
+	}
+	if (stored_out)
+		*stored_out = r == 0;
+	return 0;
+}
+
+/* Bytes of content in the block that starts at content byte @offset. */
+static size_t block_size(size_t content_size, size_t offset)
+{
+	size_t left = content_size - offset;
+
+	return left < FRAME_BLOCK_SIZE ? left : FRAME_BLOCK_SIZE;
+}
+
+static void stored_block_header(uint8_t out[BLOCK_HEADER_SIZE], size_t size, bool last)
+{
+	size_t header = size << 3 | last;
+
+	out[0] = (uint8_t)header;
+	out[1] = (uint8_t)(header >> 8);
+	out[2] = (uint8_t)(header >> 16);
+}
+
+static struct stored_header_wire stored_header(size_t content_size)
+{
+	return (struct stored_header_wire){
+		.magic = le32_make(ZSTD_MAGICNUMBER),
+		.descriptor = STORED_DESCRIPTOR,
+		.content_size = le32_make((uint32_t)content_size),
+	};
+}
+
+void frame_store(const uint8_t *content, size_t size, uint8_t *out)
+{
+	struct stored_header_wire header = stored_header(size);
+
+	assert(size >= 1 && size <= FRAME_SIZE_MAX);
+	memcpy(out, &header, sizeof(header));
+	out += sizeof(header);
+	for (size_t offset = 0; offset < size; offset += FRAME_BLOCK_SIZE) {
+		size_t length = block_size(size, offset);
+
+		stored_block_header(out, length, offset + length == size);
+		memcpy(out + BLOCK_HEADER_SIZE, content + offset, length);
+		out += BLOCK_HEADER_SIZE + length;
+	}
+}
+
+bool frame_is_stored(const uint8_t *in, size_t size, size_t content_size)
+{
+	struct stored_header_wire header;
+
+	if (content_size < 1 || content_size > FRAME_SIZE_MAX ||
+	    size != frame_bound(content_size))
+		return false;
+	header = stored_header(content_size);
+	if (memcmp(in, &header, sizeof(header)) != 0)
+		return false;
+
+	for (size_t offset = 0; offset < content_size; offset += FRAME_BLOCK_SIZE) {
+		size_t length = block_size(content_size, offset);
+		uint8_t expected[BLOCK_HEADER_SIZE];
+
+		stored_block_header(expected, length, offset + length == content_size);
+		if (memcmp(in + frame_stored_offset(content_size, offset) -
+				   BLOCK_HEADER_SIZE,
+			   expected, sizeof(expected)) != 0)
+			return false;
+	}
+	return true;
+}
+
+size_t frame_stored_offset(size_t content_size, size_t content_offset)
+{
+	assert(content_offset < content_size && content_size <= FRAME_SIZE_MAX);
+	(void)content_size;
+	return sizeof(struct stored_header_wire) +
+	       BLOCK_HEADER_SIZE * (content_offset / FRAME_BLOCK_SIZE + 1) +
+	       content_offset;
+}
+
+int frame_decoder_new(struct frame_decoder **out, struct error *err)
+{
+	autoptr(frame_decoder) decoder = calloc(1, sizeof(*decoder));
+
+	if (decoder)
+		decoder->context = ZSTD_createDCtx();
+	if (!decoder || !decoder->context)
+		return error_set(err, -ENOMEM, "decompression context");
+
+	*out = take_ptr(decoder);
+	return 0;
+}
+
+void frame_decoder_free(struct frame_decoder *decoder)
+{
+	if (!decoder)
+		return;
+	(void)ZSTD_freeDCtx(decoder->context);
+	free(decoder);
+}
+
+static void copy_stored(const uint8_t *in, uint8_t *out, size_t content_size)
+{
+	for (size_t offset = 0; offset < content_size; offset += FRAME_BLOCK_SIZE)
+		memcpy(out + offset, in + frame_stored_offset(content_size, offset),
+		       block_size(content_size, offset));
+}
+
+int frame_decode(struct frame_decoder *decoder, const uint8_t *in, size_t size,
+		 uint8_t *out, size_t content_size, struct error *err)
+{
+	size_t written;
+
+	if (frame_is_stored(in, size, content_size)) {
+		copy_stored(in, out, content_size);
+		return 0;
+	}
+
+	if (content_size < 1 || content_size > FRAME_SIZE_MAX ||
+	    ZSTD_getFrameContentSize(in, size) != content_size)
+		return error_set(err, -EBADMSG, "not a frame of %zu bytes of content",
+				 content_size);
+	if (ZSTD_findFrameCompressedSize(in, size) != size)
+		return error_set(err, -EBADMSG, "frame does not fill its %zu bytes",
+				 size);
+	written = ZSTD_decompressDCtx(decoder->context, out, content_size, in, size);
+	if (ZSTD_isError(written))
+		return error_set(err, -EBADMSG, "zstd: %s", ZSTD_getErrorName(written));
+	if (written != content_size)
+		return error_set(err, -EBADMSG,
+				 "frame has %zu bytes of content, want %zu", written,
+				 content_size);
+	return 0;
+}
