@@ -95,6 +95,13 @@ uint32_t geometry_payload_max(const struct geometry *geometry)
 	return LEAF_SIZE * geometry_leaves(geometry) - PADDING_SIZE;
 }
 
+uint32_t geometry_area_size(uint32_t payload_size)
+{
+	uint32_t used = payload_size + PADDING_SIZE;
+
+	return (used + PAGE_SIZE_BYTES - 1) / PAGE_SIZE_BYTES * PAGE_SIZE_BYTES;
+}
+
 unsigned geometry_frames_for(uint64_t bytes)
 {
 	uint64_t frames = bytes / ATOM_SIZE_MAX + (bytes % ATOM_SIZE_MAX != 0);

@@ -44,5 +44,9 @@ uint64_t geometry_data_extent_size(const struct geometry *geometry); /* largest,
  * (extents never touch, so there always is a padding frame). */
 uint32_t geometry_payload_max(const struct geometry *geometry);
 
+/* Bytes of the leaf area that holds @payload_size bytes: with the header of the padding
+ * frame, up to the next multiple of 4096. */
+uint32_t geometry_area_size(uint32_t payload_size);
+
 /* Frames (f) so that an extent holds @bytes of payload, clamped to the legal range. */
 unsigned geometry_frames_for(uint64_t bytes);

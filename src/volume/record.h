@@ -15,12 +15,11 @@
 struct error;
 
 #define UUID_SIZE 16
-#define RECORD_SIZE_MAX (16u << 20)   /* bytes */
-#define RECORD_OFFSET_NONE UINT64_MAX /* no record before this one */
-
-struct uuid {
-	uint8_t bytes[UUID_SIZE];
-};
+#define RECORD_SIZE_MAX (16u << 20) /* bytes */
+#define RECORD_OFFSET_NONE UINT64_MAX /* no record before this one */ struct uuid {
+uint8_t bytes[UUID_SIZE];
+}
+;
 
 enum stripe_kind {
 	STRIPE_HEADER = 1,
@@ -78,8 +77,7 @@ struct record {
 	struct hash previous_hash;
 	uint64_t log_start; /* covered: [log_start, log_end) */
 	uint64_t log_end;
-	uint64_t stripe_number; /* of this record's own stripe */
-
+	uint64_t stripe_number;      /* of this record's own stripe */
 	struct stripe_info *stripes; /* owned, like all arrays here */
 	size_t stripe_count;
 	struct segment_place *segments;
@@ -101,14 +99,17 @@ struct record {
 uint64_t stripe_log_size(const struct stripe_info *stripe);
 uint64_t stripe_physical_size(const struct stripe_info *stripe);
 uint64_t stripe_written_size(const struct stripe_info *stripe);
+
 /* BLAKE3 over the extents' hashes. */
 void stripe_root(const struct stripe_info *stripe, struct hash *root_out);
+
 /* Deep copy into an uninitialised *copy_out; release with stripe_info_done(). */
 int stripe_info_copy(const struct stripe_info *stripe, struct stripe_info *copy_out);
 void stripe_info_done(struct stripe_info *stripe);
 
-/* Encoded size in bytes. */
+/* Encoded size in bytes, of a record and of one stripe in it (.extents is not looked at). */
 size_t record_size(const struct record *record);
+size_t stripe_entry_size(const struct stripe_info *stripe);
 
 /* Encode into a new buffer of record_size() bytes at *data_out that the caller frees, and
  * set record->hash. -E2BIG beyond RECORD_SIZE_MAX, -ENOMEM. */
