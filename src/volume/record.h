@@ -2,8 +2,7 @@
 #pragma once
 /* Records: what header, placement, commit and end stripes say (docs/format.md 4). They
  * place stripes, segments and tree pages in a volume's log and carry the heads. Plain
- * values in memory; encode and decode are pure.
- */
+ * values in memory; encode and decode are pure. */
 #include "base/cleanup.h"
 #include "merkle/hash.h"
 #include "volume/geometry.h"
@@ -15,11 +14,12 @@
 struct error;
 
 #define UUID_SIZE 16
-#define RECORD_SIZE_MAX (16u << 20) /* bytes */
-#define RECORD_OFFSET_NONE UINT64_MAX /* no record before this one */ struct uuid {
-uint8_t bytes[UUID_SIZE];
-}
-;
+#define RECORD_SIZE_MAX (16u << 20)   /* bytes */
+#define RECORD_OFFSET_NONE UINT64_MAX /* no record before this one */
+
+struct uuid {
+	uint8_t bytes[UUID_SIZE];
+};
 
 enum stripe_kind {
 	STRIPE_HEADER = 1,
@@ -54,9 +54,8 @@ struct segment_place {
 	uint32_t content_size; /* bytes */
 	uint32_t stored_size;  /* bytes, header to seek table */
 	uint32_t frame_count;
-	uint8_t kind; /* enum segment_kind */
-	struct uuid
-		volume; /* encoded for foreign segments only; else the record's volume */
+	uint8_t kind;       /* enum segment_kind */
+	struct uuid volume; /* encoded for foreign ones only; else the record's */
 };
 
 struct page_place {
@@ -99,10 +98,8 @@ struct record {
 uint64_t stripe_log_size(const struct stripe_info *stripe);
 uint64_t stripe_physical_size(const struct stripe_info *stripe);
 uint64_t stripe_written_size(const struct stripe_info *stripe);
-
 /* BLAKE3 over the extents' hashes. */
 void stripe_root(const struct stripe_info *stripe, struct hash *root_out);
-
 /* Deep copy into an uninitialised *copy_out; release with stripe_info_done(). */
 int stripe_info_copy(const struct stripe_info *stripe, struct stripe_info *copy_out);
 void stripe_info_done(struct stripe_info *stripe);
