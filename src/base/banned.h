@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#ifndef __ASSEMBLER__ /* the build includes it before assembler files too */
 #pragma once
 /* Functions that this project never calls, poisoned for the compiler.
  *
@@ -22,3 +23,4 @@
 #undef strtok
 
 #pragma GCC poison strcpy strcat sprintf strtok atoi gmtime localtime
+#endif

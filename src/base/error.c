@@ -22,6 +22,7 @@ int error_set(struct error *err, int code, const char *fmt, ...)
 
 int error_set_errno(struct error *err, int code, const char *fmt, ...)
 {
+	const char *reason = strerrordesc_np(-code);
 	va_list ap;
 	size_t used;
 
@@ -35,7 +36,7 @@ int error_set_errno(struct error *err, int code, const char *fmt, ...)
 
 	used = strlen(err->text);
 	(void)snprintf(err->text + used, sizeof(err->text) - used, ": %s",
-		       strerrordesc_np(-code));
+		       reason ? reason : "unknown error");
 	return code;
 }
 

@@ -61,7 +61,8 @@ void mutex_scope_leave_(struct mutex **mutex);
 #define mutex_paste2_(a, b) a##b
 #define mutex_paste_(a, b) mutex_paste2_(a, b)
 
-/* Hold @mutex from here to the end of the enclosing block. */
-#define mutex_scope(mutex)                                                          \
-	__attribute__((__cleanup__(mutex_scope_leave_), __unused__)) struct mutex * \
-	mutex_paste_(mutex_scope_, __LINE__) = mutex_scope_enter_(mutex)
+/* Hold the mutex that @address points to from here to the end of the enclosing block. */
+#define mutex_scope(address)                                                   \
+	struct mutex *mutex_paste_(mutex_scope_, __LINE__)                     \
+		__attribute__((__cleanup__(mutex_scope_leave_), __unused__)) = \
+			mutex_scope_enter_(address)

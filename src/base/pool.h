@@ -52,6 +52,9 @@ DEFINE_AUTOPTR(pool);
 
 unsigned pool_threads(const struct pool *pool);
 
+/* Cores this process may use, 1 to POOL_THREADS_MAX: what pool_new(0, ...) starts. */
+unsigned pool_default_threads(void);
+
 /* Queue @task, which stays valid until its function starts, as a part of @group, which
  * stays valid until it was waited for. Never blocks on work. */
 void pool_submit(struct pool *pool, struct task_group *group, struct task *task);

@@ -22,6 +22,9 @@ void text_done(struct text *text);
 /* Forget the bytes but keep the memory. */
 void text_clear(struct text *text);
 
+/* Keep the first @size bytes, at most what there are. */
+void text_truncate(struct text *text, size_t size);
+
 /* Make room for @more bytes. -ENOMEM, as all below; *text is unchanged then. */
 int text_reserve(struct text *text, size_t more);
 

@@ -5,7 +5,7 @@
  */
 #include <stdint.h>
 
-#define TIMESTAMP_TEXT_MAX 40 /* bytes, NUL included */
+#define TIMESTAMP_TEXT_MAX 48 /* bytes, NUL included */
 
 #define NS_PER_SECOND 1000000000ull
 

@@ -17,3 +17,7 @@ bool utf8_valid(const void *data, size_t size);
 
 /* Valid and without a NUL: what a JSON string of this project may hold. */
 bool utf8_is_text(const void *data, size_t size);
+
+/* Bytes of the character at @data when a terminal can show it and does nothing else with
+ * it; 0 for control, invisible and direction-changing characters, and for invalid bytes. */
+size_t utf8_printable(const void *data, size_t size);
