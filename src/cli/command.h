@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* A command of the program, and what every command is handed when it runs. Commands run on
+ * the main thread, one per process.
+ */
+#include "cli/exit_code.h"
+#include "cli/options.h"
+
+#include "base/config.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct archive;
+
+struct invocation {
+	const struct command *command;
+	const struct options *options;
+	const char *archive_flag; /* --archive, or NULL */
+	bool json;
+	bool quiet;
+	bool verbose;
+	struct config config; /* flags, environment, file and defaults combined */
+};
+
+struct command {
+	const char *name;    /* "commit", or "volume list" */
+	const char *summary; /* one line */
+	const char *usage;   /* what follows the name */
+	const char *details; /* paragraphs for --help; NULL: none */
+	const struct option_spec *options;
+	size_t arguments_min;
+	size_t arguments_max; /* SIZE_MAX: any number */
+	enum exit_code (*run)(struct invocation *invocation);
+};
+
+extern const struct command command_cat, command_catalog_dump, command_catalog_rebuild,
+	command_commit, command_diff, command_find, command_init, command_log, command_ls,
+	command_restore, command_show, command_stats, command_volume_info,
+	command_volume_list;
+
+/* Print one line "blockframe: error: ..." and return the exit code for @r. */
+enum exit_code fail(int r, const struct error *err);
+/* Print "blockframe: error: ..." and the usage line; CODE_USAGE. */
+enum exit_code fail_usage(const struct invocation *invocation, const char *fmt, ...)
+	__attribute__((__format__(__printf__, 2, 3)));
+
+/* Set by SIGINT and SIGTERM after interrupt_catch(). */
+extern atomic_bool interrupted;
+/* From now on the first SIGINT, SIGTERM or SIGHUP sets `interrupted`; a second one kills. */
+void interrupt_catch(void);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/session.h"
+
+#include "archive/archive.h"
+#include "archive/volume_set.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/number.h"
+#include "catalog/history.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+enum exit_code session_open(const struct invocation *invocation, enum session_mode mode,
+			    struct archive **archive_out)
+{
+	const char *directory = invocation->config.archive.directory;
+	struct error err = { 0 };
+	int r;
+
+	if (!directory[0])
+		directory = ".";
+	if (!archive_exists(directory)) {
+		log_error("no archive at '%s': name one with --archive, or make one with "
+			  "'blockframe init'",
+			  directory);
+		return CODE_NO_ARCHIVE;
+	}
+
+	r = archive_open(
+		&(struct archive_options){
+			.directory = directory,
+			.config = &invocation->config,
+			.writable = mode != SESSION_READ,
+			.wait = mode == SESSION_WRITE_WAIT,
+			.without_catalog = mode == SESSION_REBUILD,
+		},
+		archive_out, &err);
+	if (r == -ENOENT) {
+		log_error("%s", err.text);
+		return CODE_NO_ARCHIVE;
+	}
+	return r < 0 ? fail(r, &err) : CODE_DONE;
+}
+
+void session_note_repairs(const struct invocation *invocation, struct archive *archive)
+{
+	struct log_counters counters;
+
+	volume_set_counters(archive_volumes(archive), &counters);
+	if (counters.leaves_repaired + counters.pages_repaired == 0 || invocation->quiet)
+		return;
+	log_warn(
+		"%" PRIu64 " damaged leaves and %" PRIu64
+		" damaged table pages were repaired in memory while reading; the volumes "
+		"are as they were",
+		counters.leaves_repaired, counters.pages_repaired);
+}
+
+static int find_commit(struct catalog *catalog, const char *text,
+		       struct commit_row *commit, struct error *err)
+{
+	uint64_t sequence;
+	int r = CATALOG_END;
+
+	if (number_parse_u64(text, &sequence) == 0)
+		r = catalog_get_commit(catalog, sequence, commit, err);
+	if (r == CATALOG_END)
+		r = catalog_find_commit(catalog, text, commit, err);
+	return r;
+}
+
+enum exit_code session_commit_at(const struct invocation *invocation,
+				 struct archive *archive, uint64_t *at_out)
+{
+	const char *text = option_value(invocation->options, "at");
+	struct commit_row commit = { 0 };
+	struct error err = { 0 };
+	int r;
+
+	*at_out = VERSION_CURRENT;
+	if (!text)
+		return CODE_DONE;
+	r = find_commit(archive_catalog(archive), text, &commit, &err);
+	if (r < 0)
+		return fail(r, &err);
+	if (r == CATALOG_END) {
+		log_error("no commit '%s'; 'blockframe log' lists them", text);
+		return CODE_FAILED;
+	}
+	*at_out = commit.sequence;
+	commit_row_done(&commit);
+	return CODE_DONE;
+}
