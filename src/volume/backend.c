@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#include "volume/backend.h"
+
+#include <assert.h>
+
+int backend_append(struct backend *backend, const void *data, size_t size,
+		   struct error *err)
+{
+	assert(size % BACKEND_ALIGNMENT == 0 && (uintptr_t)data % BACKEND_ALIGNMENT == 0);
+	return backend->ops->append(backend, data, size, err);
+}
+
+int backend_skip(struct backend *backend, uint64_t size, struct error *err)
+{
+	assert(size % BACKEND_ALIGNMENT == 0);
+	return backend->ops->skip(backend, size, err);
+}
+
+int backend_read(struct backend *backend, uint64_t offset, void *data, size_t size,
+		 size_t *size_out, struct error *err)
+{
+	return backend->ops->read(backend, offset, data, size, size_out, err);
+}
+
+int backend_sync(struct backend *backend, struct error *err)
+{
+	return backend->ops->sync(backend, err);
+}
+
+int backend_seal(struct backend *backend, struct error *err)
+{
+	return backend->ops->seal(backend, err);
+}
+
+uint64_t backend_position(struct backend *backend)
+{
+	return backend->ops->position(backend);
+}
+
+uint64_t backend_capacity(struct backend *backend)
+{
+	return backend->ops->capacity(backend);
+}
+
+void backend_free(struct backend *backend)
+{
+	if (backend)
+		backend->ops->free(backend);
+}
