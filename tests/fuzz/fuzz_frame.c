@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* Input: le32 content size (its low 18 bits, plus 1), then a frame. A frame that is accepted
+ * must come out the same when its content is encoded and decoded again, and a stored one
+ * must hold its content where the arithmetic says. */
+#include "chunker/frame.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static uint8_t content[FRAME_SIZE_MAX];
+static uint8_t again[FRAME_SIZE_MAX];
+static uint8_t encoded[FRAME_STORED_MAX];
+
+static void check_encode(struct frame_decoder *decoder, size_t content_size)
+{
+	static struct frame_encoder *encoder;
+	size_t encoded_size = 0;
+
+	if (!encoder && frame_encoder_new(1, &encoder, NULL) < 0)
+		return;
+	if (frame_encode(encoder, content, content_size, encoded, sizeof(encoded),
+			 &encoded_size, NULL, NULL) < 0 ||
+	    frame_decode(decoder, encoded, encoded_size, again, content_size, NULL) < 0 ||
+	    memcmp(again, content, content_size) != 0)
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct frame_decoder *decoder;
+	size_t content_size;
+
+	if (size < 4 || (!decoder && frame_decoder_new(&decoder, NULL) < 0))
+		return 0;
+	content_size = 1 + (data[0] | (size_t)data[1] << 8 | (size_t)(data[2] & 3) << 16);
+	data += 4;
+	size -= 4;
+
+	if (frame_decode(decoder, data, size, content, content_size, NULL) < 0)
+		return 0;
+	if (frame_is_stored(data, size, content_size)) {
+		for (size_t offset = 0; offset < content_size; offset++) {
+			if (data[frame_stored_offset(content_size, offset)] !=
+			    content[offset])
+				abort();
+		}
+	}
+	check_encode(decoder, content_size);
+	return 0;
+}
