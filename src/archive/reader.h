@@ -25,10 +25,10 @@ int reader_new(struct source *source, unsigned cache_frames, struct reader **rea
 void reader_free(struct reader *reader);
 DEFINE_AUTOPTR(reader);
 
-/* Where the content of @manifest (a file) lies; reads its list pages. Checks that the
- * segment ids give the manifest's hash where that takes no content (large files). */
-int content_open(struct source *source, const struct manifest *manifest,
-		 struct content **content_out, struct error *err);
+/* Where the content of @manifest (a file) lies. Where the manifest lists the pieces itself,
+ * checks that they give its hash (-EBADMSG). Nothing is read; list pages follow later. */
+int content_open(const struct manifest *manifest, struct content **content_out,
+		 struct error *err);
 /* The same for a long xattr value. */
 int content_open_xattr(const struct manifest_xattr *xattr, struct content **content_out,
 		       struct error *err);

@@ -72,7 +72,7 @@ static int cat(struct archive *archive, const struct manifest *manifest,
 	if (manifest->type != ENTRY_FILE)
 		return error_set(err, -EINVAL, "is a %s, not a file",
 				 entry_type_name(manifest->type));
-	r = content_open(archive_source(archive), manifest, &content, err);
+	r = content_open(manifest, &content, err);
 	if (r < 0)
 		return r;
 	r = reader_new(archive_source(archive), 1, &reader, err);
