@@ -50,7 +50,7 @@ static void fill_content(uint32_t size)
 		x ^= x << 17;
 		segment.content[i] = (uint8_t)(x >> 32);
 		if (i < size / 2)
-			segment.content[i] = (uint8_t)"decades "[i % 8];
+			segment.content[i] = (uint8_t) "decades "[i % 8];
 	}
 }
 
