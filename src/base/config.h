@@ -2,16 +2,9 @@
 #pragma once
 /* The settings: every section and key of config.toml as a typed structure.
  *
- * A flag beats the environment, which beats the file, which beats the default. Environment
- * variables are BLOCKFRAME_<SECTION>_<KEY>. One file is in force, the first of:
- *
- *   1. --config FILE
- *   2. $BLOCKFRAME_CONFIG
- *   3. ARCHIVE/config.toml, when --archive or BLOCKFRAME_ARCHIVE_DIRECTORY names ARCHIVE
- *   4. $XDG_CONFIG_HOME/blockframe/config.toml, or ~/.config/blockframe/config.toml
- *
- * One exception: where file 4 names the archive, and that archive has a config.toml, then
- * the latter is the file in force, so that an archive behaves the same however it is found.
+ * A flag beats the environment, which beats the file, which beats the default; which file
+ * is in force is told in base/config_find.h. Environment variables are
+ * BLOCKFRAME_<SECTION>_<KEY>.
  *
  * All keys are rows of one table (config_table.h), which is what reads, checks, dumps and
  * documents them. Threads: immutable after loading.
@@ -35,7 +28,7 @@ struct config_strings {
 	size_t count;
 };
 
-/* Strings are owned, never NULL after config_init(). Sizes are bytes. */
+/* Strings are owned, never NULL after config_defaults(). Sizes are bytes. */
 struct config {
 	char *file; /* path of the file in force, NULL if none */
 	struct {
@@ -98,19 +91,12 @@ int config_parse(struct config *config, const char *file_name, const void *data,
 /* Read the BLOCKFRAME_<SECTION>_<KEY> variables over @config; lists are colon-separated. */
 int config_apply_environment(struct config *config, struct error *err);
 
-/* Find the file in force by the rule above; @config_flag and @archive_flag are NULL when
- * not given. *path_out is NULL when there is none, else the caller frees it. Files 1 and 2
- * must exist (-ENOENT), the others may be missing. */
-int config_find(const char *config_flag, const char *archive_flag, char **path_out,
-		struct error *err);
-
-/* Everything in order: defaults, the file, the environment, @archive_flag. A relative
- * [archive] directory of a file counts from that file's folder. */
-int config_resolve(struct config *config, const char *config_flag,
-		   const char *archive_flag, struct error *err);
-
 /* Append all settings as a config.toml that gives the same ones. -ENOMEM. */
 int config_dump(const struct config *config, struct text *text);
+
+/* Append the commented sample: every key with its help and default. -ENOMEM. The file
+ * config.toml at the top of the sources is this. */
+int config_sample(struct text *text);
 
 /* Bytes for the cache: the smaller of max_segments times 32 MiB and max_size. */
 uint64_t config_cache_bytes(const struct config *config);

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/config_table.h"
+
+#include "base/log.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define FIELD(section_, key_)                         \
+	.section = #section_, .key = #key_,           \
+	.offset = offsetof(struct config, section_) + \
+		  offsetof(__typeof__(((struct config *)0)->section_), key_)
+
+#define KIB (1ll << 10)
+#define MIB (1ll << 20)
+#define GIB (1ll << 30)
+#define TIB (1ll << 40)
+
+static const char *const log_levels[] = {
+	[LOG_LEVEL_ERROR] = "error",  [LOG_LEVEL_WARN] = "warn",
+	[LOG_LEVEL_INFO] = "info",    [LOG_LEVEL_DEBUG] = "debug",
+	[LOG_LEVEL_DEBUG + 1] = NULL,
+};
+
+static const char *const policies[] = {
+	[CONFIG_POLICY_TIERED] = "tiered",
+	[CONFIG_POLICY_COMPACT] = "compact",
+	[CONFIG_POLICY_COMPACT + 1] = NULL,
+};
+
+static const char *const write_backs[] = {
+	[CONFIG_WRITE_BACK_IN_PLACE] = "in-place",
+	[CONFIG_WRITE_BACK_OFF] = "off",
+	[CONFIG_WRITE_BACK_OFF + 1] = NULL,
+};
+
+/* A section's rows stand together: the sample and the dump follow this order. */
+const struct config_key config_keys[] = {
+	{
+		FIELD(archive, directory),
+		.type = CONFIG_STRING,
+		.fallback = "",
+		.help = "The archive's folder, for commands without --archive. A "
+			"relative path counts\n"
+			"from the folder of this file. Inside an archive this key means "
+			"nothing.",
+	},
+	{
+		FIELD(mount, default_mountpoint),
+		.type = CONFIG_STRING,
+		.fallback = "",
+		.help = "Where to mount when the command does not say.",
+	},
+	{
+		FIELD(mount, default_remote),
+		.type = CONFIG_STRING,
+		.fallback = "",
+		.help = "URL of the server to mount from; empty mounts the local "
+			"archive.",
+	},
+	{
+		FIELD(cache, max_segments),
+		.type = CONFIG_U32,
+		.max = 1 << 20,
+		.fallback = "96",
+		.help = "Decoded data to keep, in units of 32 MiB. The smaller of this "
+			"and max_size wins,\n"
+			"and the cache never takes more than [limits] memory leaves.",
+	},
+	{
+		FIELD(cache, max_size),
+		.type = CONFIG_SIZE,
+		.max = INT64_MAX,
+		.fallback = "3GB",
+		.help = "The same as a size.",
+	},
+	{
+		FIELD(server, default_port),
+		.type = CONFIG_U32,
+		.min = 1,
+		.max = 65535,
+		.fallback = "8080",
+		.help = "TCP port of the HTTP server.",
+	},
+	{
+		FIELD(logging, level),
+		.type = CONFIG_CHOICE,
+		.choices = log_levels,
+		.fallback = "info",
+		.help = "How much to say on standard error: \"error\", \"warn\", "
+			"\"info\" or \"debug\".",
+	},
+	{
+		FIELD(parity, policy),
+		.type = CONFIG_CHOICE,
+		.choices = policies,
+		.fallback = "tiered",
+		.help = "\"tiered\" keeps commits below 10 MB four times over; "
+			"\"compact\" codes them like\n"
+			"larger ones.",
+	},
+	{
+		FIELD(parity, data),
+		.type = CONFIG_U32,
+		.min = 1,
+		.max = 200,
+		.fallback = "30",
+		.help = "Data extents of a stripe.",
+	},
+	{
+		FIELD(parity, parity),
+		.type = CONFIG_U32,
+		.max = 16,
+		.fallback = "3",
+		.help = "Parity extents of a stripe: how many extents may be lost. 0 is "
+			"no protection.",
+	},
+	{
+		FIELD(parity, spread),
+		.type = CONFIG_SIZE,
+		.max = GIB,
+		.multiple = 4096,
+		.fallback = "1MiB",
+		.help = "Least distance of extents on the medium, a multiple of 4 KiB, "
+			"so that one\n"
+			"scratch does not hit two. Gaps are holes on image files.",
+	},
+	{
+		FIELD(compression, level),
+		.type = CONFIG_I32,
+		.min = -7,
+		.max = 22,
+		.fallback = "3",
+		.help = "zstd level, -7 (fastest) to 22 (smallest).",
+	},
+	{
+		FIELD(compression, frame_size),
+		.type = CONFIG_SIZE,
+		.min = 16 * KIB,
+		.max = 256 * KIB,
+		.power_of_two = true,
+		.fallback = "256KiB",
+		.help = "What is compressed, and so read, at once: a power of two, 16 "
+			"KiB to 256 KiB.",
+	},
+	{
+		FIELD(volume, directory),
+		.type = CONFIG_STRING,
+		.min = 1,
+		.fallback = "volumes",
+		.help = "Where volume images are, relative to the archive.",
+	},
+	{
+		FIELD(volume, max_size),
+		.type = CONFIG_SIZE,
+		.min = 64 * MIB,
+		.max = INT64_MAX,
+		.fallback = "1TiB",
+		.help = "Size at which the next volume is begun, from 64 MiB.",
+	},
+	{
+		FIELD(repair, write_back),
+		.type = CONFIG_CHOICE,
+		.choices = write_backs,
+		.fallback = "in-place",
+		.help = "Whether damage found while reading is repaired on the medium, "
+			"\"in-place\", or\n"
+			"\"off\": only in what is read.",
+	},
+	{
+		FIELD(limits, memory),
+		.type = CONFIG_SIZE,
+		.min = 64 * MIB,
+		.max = 64 * TIB,
+		.fallback = "256MiB",
+		.help = "Memory for data, from 64 MiB. Less memory means fewer threads "
+			"and smaller extents.",
+	},
+	{
+		FIELD(limits, jobs),
+		.type = CONFIG_U32,
+		.max = 256,
+		.fallback = "0",
+		.help = "Worker threads; 0 is one for each core.",
+	},
+	{
+		FIELD(commit, exclude),
+		.type = CONFIG_PATTERNS,
+		.fallback = "",
+		.help = "Patterns of what not to commit: \"*.o\" at any depth, "
+			"\"/home/me/tmp\" exactly,\n"
+			"\"cache/**\" what is in such a folder, \"build/\" folders only.",
+	},
+	{
+		FIELD(commit, one_file_system),
+		.type = CONFIG_BOOL,
+		.fallback = "false",
+		.help = "Whether to stay on the file system of each folder that is "
+			"committed.",
+	},
+};
+
+const size_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
+
+/* Reed-Solomon over GF(2^8) has no more extents; the ranges above keep to it. */
+static_assert(200 + 16 <= 255, "data + parity");
+
+const struct config_key *config_key_find(const char *section, const char *key)
+{
+	for (size_t i = 0; i < config_key_count; i++) {
+		const struct config_key *row = &config_keys[i];
+
+		if (strcmp(row->section, section) == 0 && strcmp(row->key, key) == 0)
+			return row;
+	}
+	return NULL;
+}
+
+bool config_section_exists(const char *section)
+{
+	for (size_t i = 0; i < config_key_count; i++) {
+		if (strcmp(config_keys[i].section, section) == 0)
+			return true;
+	}
+	return false;
+}
