@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "chunker/frame.h"
 
-#include "chunker/probe.h"
-
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -152,19 +150,6 @@ static void random_bytes_that_repeat_are_compressed(void **state)
 	memcpy(content + FRAME_SIZE_MAX - length, content + 1001, length);
 	assert_in_range(encode(FRAME_SIZE_MAX, &stored), 1, FRAME_SIZE_MAX * 2 / 3);
 	assert_false(stored);
-}
-
-static void the_probe_sees_text_anywhere_in_random_bytes(void **state)
-{
-	const size_t run = 16 * 1024;
-
-	(void)state;
-	for (size_t at = 0; at + run <= FRAME_SIZE_MAX; at += 5000) {
-		fill_random(content, sizeof(content));
-		assert_false(probe_compressible(content, sizeof(content)));
-		fill_text(content + at, run);
-		assert_true(probe_compressible(content, sizeof(content)));
-	}
 }
 
 static void every_level_comes_back(void **state)
@@ -333,7 +318,6 @@ int main(void)
 		cmocka_unit_test(a_stored_frame_maps_every_content_byte),
 		cmocka_unit_test(frames_half_random_half_text_are_compressed),
 		cmocka_unit_test(random_bytes_that_repeat_are_compressed),
-		cmocka_unit_test(the_probe_sees_text_anywhere_in_random_bytes),
 		cmocka_unit_test(every_level_comes_back),
 		cmocka_unit_test(the_same_content_gives_the_same_bytes),
 		cmocka_unit_test(another_content_size_is_refused),
