@@ -461,6 +461,13 @@ static void the_users_file_hands_over_to_the_archive_it_names(void **state)
 	resolve(&c, NULL, NULL);
 	assert_int_equal(c.limits.jobs, 3);
 	assert_non_null(strstr(c.archive.directory, "/bare"));
+
+	/* Only when nothing else names an archive. */
+	put_file(".config/blockframe/config.toml",
+		 "[limits]\njobs = 3\n[archive]\ndirectory = \"../../archive\"\n");
+	resolve(&c, NULL, "bare");
+	assert_int_equal(c.limits.jobs, 3);
+	assert_string_equal(c.archive.directory, "bare");
 }
 
 static void flags_beat_the_environment_which_beats_the_file(void **state)
