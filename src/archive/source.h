@@ -28,13 +28,13 @@ struct segment_ref {
 };
 
 struct source_ops {
-	int (*page)(struct source *source, const struct hash *hash, struct bytes *payload_out,
-		    struct error *err);
+	int (*page)(struct source *source, const struct hash *hash,
+		    struct bytes *payload_out, struct error *err);
 	int (*segment)(struct source *source, const struct hash *id, uint64_t index,
 		       const struct segment_ref **segment_out, struct error *err);
 	void (*segment_unref)(struct source *source, const struct segment_ref *segment);
-	int (*frames)(struct source *source, const struct segment_ref *segment, uint32_t first,
-		      uint32_t count, uint8_t *data, struct error *err);
+	int (*frames)(struct source *source, const struct segment_ref *segment,
+		      uint32_t first, uint32_t count, uint8_t *data, struct error *err);
 	void (*free)(struct source *source);
 };
 
@@ -57,8 +57,8 @@ void source_segment_unref(struct source *source, const struct segment_ref *segme
 /* The stored bytes of frames [first, first + count) of @segment, contiguous, into @data
  * (the sum of their stored sizes). -EBADMSG if some are beyond repair: ask for single
  * frames to save the rest. */
-int source_frames(struct source *source, const struct segment_ref *segment, uint32_t first,
-		  uint32_t count, uint8_t *data, struct error *err);
+int source_frames(struct source *source, const struct segment_ref *segment,
+		  uint32_t first, uint32_t count, uint8_t *data, struct error *err);
 
 /* Close and free; NULL is a no-op. */
 void source_free(struct source *source);

@@ -16,8 +16,8 @@ struct tree_builder;
 
 struct tree_sink {
 	/* Take a new page (a whole atom). Not called for a page the previous tree has. */
-	int (*page)(void *context, const struct hash *hash, const uint8_t *atom, size_t size,
-		    struct error *err);
+	int (*page)(void *context, const struct hash *hash, const uint8_t *atom,
+		    size_t size, struct error *err);
 	void *context;
 };
 

@@ -12,7 +12,8 @@ struct source;
 /* Visit, in key order, every entry that @new_root (zero or NULL: empty) has and @old_root
  * has not or has with another line (@line set), and every key that only @old_root has
  * (@line NULL). Stops at the first negative result. Memory is bounded by depth. */
-int tree_diff(struct source *source, const struct hash *old_root, const struct hash *new_root,
+int tree_diff(struct source *source, const struct hash *old_root,
+	      const struct hash *new_root,
 	      int (*visit)(void *context, const uint8_t *key, size_t key_size,
 			   const char *line, size_t line_size, struct error *err),
 	      void *context, struct error *err);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#include "archive/source.h"
+
+int source_page(struct source *source, const struct hash *hash, struct bytes *payload_out,
+		struct error *err)
+{
+	return source->ops->page(source, hash, payload_out, err);
+}
+
+int source_segment(struct source *source, const struct hash *id, uint64_t index,
+		   const struct segment_ref **segment_out, struct error *err)
+{
+	return source->ops->segment(source, id, index, segment_out, err);
+}
+
+void source_segment_unref(struct source *source, const struct segment_ref *segment)
+{
+	if (segment)
+		source->ops->segment_unref(source, segment);
+}
+
+int source_frames(struct source *source, const struct segment_ref *segment,
+		  uint32_t first, uint32_t count, uint8_t *data, struct error *err)
+{
+	return source->ops->frames(source, segment, first, count, data, err);
+}
+
+void source_free(struct source *source)
+{
+	if (source)
+		source->ops->free(source);
+}
