@@ -19,7 +19,9 @@ struct error;
 struct reader;
 struct source;
 
-/* @cache_frames decoded frames (256 KiB each, at least 1) are kept. @source is borrowed. */
+/* @cache_frames decoded frames (256 KiB each, at least 1) are kept. @source is borrowed.
+ * A reader takes READER_MEMORY(@cache_frames) bytes, which the caller reserves. */
+#define READER_MEMORY(cache_frames) ((1280u << 10) + (cache_frames) * (256u << 10))
 int reader_new(struct source *source, unsigned cache_frames, struct reader **reader_out,
 	       struct error *err);
 void reader_free(struct reader *reader);
@@ -45,8 +47,9 @@ int content_read(const struct content *content, struct reader *reader, uint64_t 
 
 /* The end of the frame that holds @offset: reading up to it decodes one frame, and a loss
  * is at most that much. Bytes from the start of the content. May read the segment's table. */
-int content_frame_end(const struct content *content, struct reader *reader, uint64_t offset,
-		      uint64_t *end_out, struct error *err);
+int content_frame_end(const struct content *content, struct reader *reader,
+		      uint64_t offset, uint64_t *end_out, struct error *err);
 
 /* Read everything once and compare with the manifest's hash. -EBADMSG if it differs. */
-int content_verify(const struct content *content, struct reader *reader, struct error *err);
+int content_verify(const struct content *content, struct reader *reader,
+		   struct error *err);

@@ -8,6 +8,7 @@
 
 #include "archive/archive.h"
 #include "archive/reader.h"
+#include "base/budget.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "catalog/listing.h"
@@ -323,8 +324,14 @@ static int open_workers(struct restore_work *work, struct error *err)
 {
 	struct source *source = archive_source(work->archive);
 	unsigned count = pool_threads(archive_pool(work->archive)) + 1;
+	uint64_t memory =
+		(uint64_t)count * (READER_MEMORY(READER_FRAMES) + FRAME_SIZE_MAX);
 	int r;
 
+	r = budget_reserve(archive_budget(work->archive), memory, "restoring", err);
+	if (r < 0)
+		return r;
+	work->memory = memory;
 	work->workers = calloc(count, sizeof(*work->workers));
 	if (!work->workers)
 		return error_set(err, -ENOMEM, "out of memory");
@@ -373,6 +380,7 @@ void restore_work_done(struct restore_work *work)
 		free(work->workers[i].buffer);
 	}
 	free(work->workers);
+	budget_release(archive_budget(work->archive), work->memory);
 	batch_free(work->batch);
 	task_group_done(&work->group);
 	mutex_done(&work->mutex);
