@@ -11,25 +11,30 @@ struct backend;
 struct error;
 
 /* The UUID that the valid pages at the start of the volume name. -EBADMSG if there is no
- * valid page in its first 16 MiB (foreign or empty), -EPROTONOSUPPORT for a newer version. */
+ * valid page in its first 16 MiB (foreign or empty) or as many pages name another,
+ * -EPROTONOSUPPORT for a newer version. */
 int chain_identify(struct backend *backend, struct uuid *volume_out, struct error *err);
 
 /* Read the record stripe at byte @offset of @volume, repairing in memory from its parity.
  * @expected, if not NULL, is the record's hash. On success *record_out (free with
  * record_free()) and *own_out (its stripe; stripe_info_done()) are set.
- * -EBADMSG: no whole record there. */
+ * *own_out is what the stripe must be, computed from the record's own extent, whatever is
+ * left of the others. -EBADMSG: no whole record there; -EPROTONOSUPPORT: a newer version's. */
 int chain_read_record(struct backend *backend, const struct uuid *volume, uint64_t offset,
 		      const struct hash *expected, struct record **record_out,
 		      struct stripe_info *own_out, struct error *err);
 
-/* Find the last whole record of @volume, looking from the end backwards. -EBADMSG if the
- * volume has none. */
+/* Find the last whole record of @volume, looking from the end backwards. Reads little more
+ * than that record's stripe and what follows it. -EBADMSG if the volume has none,
+ * -EPROTONOSUPPORT if newer versions wrote at its end. */
 int chain_find_last(struct backend *backend, const struct uuid *volume,
 		    struct record **record_out, struct stripe_info *own_out,
 		    struct error *err);
 
 /* Find the records after @end, oldest first (commits that a catalog has not seen), stopping
- * at the first negative result of @visit. 0 records is success. */
+ * at the first negative result of @visit. 0 records is success. -ESTALE: the volume ends
+ * before @end, it is older than the catalog; -EBADMSG: it is no continuation of @end (a
+ * fork), or a record in between is lost. Nothing is visited then. */
 int chain_visit_after(struct backend *backend, const struct log_end *end,
 		      int (*visit)(void *context, const struct record *record,
 				   const struct stripe_info *own, struct error *err),

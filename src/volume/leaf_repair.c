@@ -18,7 +18,6 @@
 
 #include "base/error.h"
 #include "chunker/parity.h"
-#include "volume/backend.h"
 #include "volume/codeword.h"
 #include "volume/extent_table.h"
 #include "volume/stripe_view.h"
@@ -370,11 +369,11 @@ int leaf_repair(struct stripe_view *view, unsigned extent, unsigned number,
 		r = repair_strictly(&row, data, err);
 	if (r == -EBADMSG)
 		return error_set(
-			err, -EBADMSG,
-			"volume '%s': byte %llu (stripe %llu, extent %u, leaf %u) is"
-			" beyond repair: %u of the row's %u leaves are bad, parity can"
-			" make up for %u",
-			view->backend->name, (unsigned long long)offset,
+			err, r,
+			"byte %llu (stripe %llu, extent %u, leaf %u) is beyond repair: "
+			"%u of"
+			" the row's %u leaves are bad, parity can make up for %u",
+			(unsigned long long)offset,
 			(unsigned long long)view->info->number, extent, number, row.bad,
 			stripe_extent_count(view->info), view->info->geometry.parity);
 	if (r < 0)

@@ -128,7 +128,8 @@ static int rescue_leaf(const struct source *source, unsigned leaf, uint8_t *data
 		return 0;
 	r = leaf_repair(view, source->extent, leaf, entry, data, &error);
 	if (r < 0 && (r != -EBADMSG || job->lost_size == 0))
-		(void)error_set(job->err, r, "%s", error.text);
+		(void)error_set(job->err, r, "volume '%s': %s", view->backend->name,
+				error.text);
 	if (r != -EBADMSG)
 		return r;
 

@@ -34,11 +34,12 @@ struct log_counters {
 	uint64_t bytes_read; /* from the backend */
 };
 
-/* What one log_read() met; zeroed by it first. */
+/* What one log_read() met; zeroed by it first. The lost range, on -EBADMSG, is the first of
+ * those asked for. */
 struct log_read_report {
 	uint64_t leaves_repaired;
-	uint64_t repaired_offset; /* bytes in the volume, of the first repaired leaf or page */
-	uint64_t lost_log_offset; /* on -EBADMSG: the first lost range of those asked for */
+	uint64_t repaired_offset; /* in the volume, of the first leaf or page; 0: none */
+	uint64_t lost_log_offset;
 	uint64_t lost_size;
 };
 
@@ -49,8 +50,10 @@ int log_reader_new(struct backend *backend, const struct uuid *volume,
 		   struct log_reader **reader_out, struct error *err);
 
 /* Read exactly @size payload bytes at @log_offset. @report may be NULL. Returns 0;
- * -EBADMSG if some of them are beyond repair (*data is then undefined; ask again for
- * smaller ranges to save the rest); -ENOENT outside the log. */
+ * -EBADMSG if some of them are beyond repair (*data is then undefined; ask again for the
+ * ranges around the lost one to save the rest); -ENOENT outside the log; other errors of
+ * the backend that are no damage (-ENODEV, ...) as they are. Takes up to 6 leaves of memory,
+ * and k + m more while it repairs. */
 int log_read(struct log_reader *reader, uint64_t log_offset, void *data, size_t size,
 	     struct log_read_report *report, struct error *err);
 

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+/* Records and the links between them. A record names the one before it by offset and hash,
+ * and lists that one's own stripe, so walking back is the well-lit direction: each step has
+ * a hash to compare with and authentic geometry, even if every header page there is lost.
+ * Only the newest record is read on the word of its pages (record_stripe.h), once
+ * chain_find_last() (chain_find.c) has found it.
+ *
+ * Going forward means walking back first and remembering where the records are: 40 bytes
+ * each, so that the length of a chain costs no memory to speak of.
+ */
+#include "volume/chain.h"
+
+#include "base/error.h"
+#include "volume/backend.h"
+#include "volume/page_scan.h"
+#include "volume/record_stripe.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IDENTIFY_SIZE (16u << 20) /* bytes at the start that chain_identify() looks at */
+#define CLAIM_SCAN_SIZE \
+	(64u << 20) /* bytes behind a stripe's start searched for headers */
+#define CLAIMS_MAX 32
+
+/* ---- identity ---- */
+
+struct vote {
+	struct uuid volume;
+	unsigned count;
+};
+
+struct election {
+	struct vote votes[CLAIMS_MAX];
+	unsigned count;
+	unsigned newer; /* pages of newer versions */
+};
+
+/* Whether @page is one of the first stripe of its volume, where it belongs. */
+static bool starts_volume(const struct page *page, uint64_t offset)
+{
+	if (page->identity.stripe_offset != 0)
+		return false;
+	if (page->kind == PAGE_TABLE)
+		return page->identity.shard == 0 &&
+		       offset == (uint64_t)PAGE_SIZE_BYTES * page->identity.page;
+	return header_in_place(page, offset);
+}
+
+/* The front runner, and how far it is ahead of the next. */
+static const struct vote *leader(const struct election *election, unsigned *lead_out)
+{
+	const struct vote *first = NULL;
+	unsigned second = 0;
+
+	for (unsigned i = 0; i < election->count; i++) {
+		const struct vote *vote = &election->votes[i];
+
+		if (!first || vote->count > first->count) {
+			second = first ? first->count : 0;
+			first = vote;
+		} else if (vote->count > second) {
+			second = vote->count;
+		}
+	}
+	*lead_out = first ? first->count - second : 0;
+	return first;
+}
+
+/* One vote for the page's volume; ends the scan once two ahead, so that no single block
+ * decides. */
+static int count_vote(void *context, uint64_t offset, const struct page *page, int code)
+{
+	struct election *election = context;
+	unsigned i, lead;
+
+	if (code == -EPROTONOSUPPORT)
+		election->newer++;
+	if (!page || !starts_volume(page, offset))
+		return 0;
+	for (i = 0; i < election->count; i++)
+		if (memcmp(election->votes[i].volume.bytes, page->identity.volume.bytes,
+			   UUID_SIZE) == 0)
+			break;
+	if (i == CLAIMS_MAX)
+		return 0;
+	if (i == election->count)
+		election->votes[election->count++].volume = page->identity.volume;
+	election->votes[i].count++;
+	(void)leader(election, &lead);
+	return lead >= 2;
+}
+
+int chain_identify(struct backend *backend, struct uuid *volume_out, struct error *err)
+{
+	struct election election = { 0 };
+	const struct vote *first;
+	uint64_t end = backend_position(backend);
+	unsigned lead;
+	int r;
+
+	end -= end % PAGE_SIZE_BYTES;
+	if (end > IDENTIFY_SIZE)
+		end = IDENTIFY_SIZE;
+	r = page_scan_up(backend, 0, end, count_vote, &election, err);
+	if (r < 0)
+		return r;
+	first = leader(&election, &lead);
+	if (lead == 0 && election.newer)
+		return error_set(err, -EPROTONOSUPPORT,
+				 "volume '%s': written by a newer version",
+				 backend->name);
+	if (lead == 0)
+		return error_set(err, -EBADMSG, "'%s' is not a volume: %s", backend->name,
+				 first ? "its pages name several"
+				       : "no valid page at its start");
+	*volume_out = first->volume;
+	return 0;
+}
+
+/* ---- one record ---- */
+
+/* What is said about the stripe at one offset. */
+struct claims {
+	const struct uuid *volume;
+	uint64_t offset;
+	struct stripe_claim *list; /* CLAIMS_MAX */
+	unsigned count;
+};
+
+static int collect_claim(void *context, uint64_t offset, const struct page *page,
+			 int code)
+{
+	struct claims *claims = context;
+	struct stripe_claim claim;
+
+	(void)offset;
+	(void)code;
+	if (!page || page->identity.stripe_offset != claims->offset ||
+	    !claim_from_page(page, claims->volume, &claim))
+		return 0;
+	for (unsigned i = 0; i < claims->count; i++)
+		if (claim_equal(&claims->list[i], &claim))
+			return 0;
+	claims->list[claims->count++] = claim;
+	return claims->count == CLAIMS_MAX;
+}
+
+/* Collect claims from the pages in [start, end) and try those that are new. */
+static int read_claimed(struct backend *backend, struct claims *claims, uint64_t start,
+			uint64_t end, const struct hash *expected,
+			struct record **record_out, struct stripe_info *own_out,
+			struct error *err)
+{
+	unsigned tried = claims->count;
+	int r;
+
+	r = page_scan_up(backend, start, end, collect_claim, claims, err);
+	if (r < 0)
+		return r;
+	r = error_set(err, -EBADMSG, "no header page of a record");
+	for (; tried < claims->count; tried++) {
+		r = record_stripe_read(backend, claims->volume, &claims->list[tried],
+				       expected, record_out, own_out, err);
+		if (r != -EBADMSG)
+			break;
+	}
+	return r;
+}
+
+int chain_read_record(struct backend *backend, const struct uuid *volume, uint64_t offset,
+		      const struct hash *expected, struct record **record_out,
+		      struct stripe_info *own_out, struct error *err)
+{
+	autofree struct stripe_claim *list = calloc(CLAIMS_MAX, sizeof(*list));
+	struct claims claims = { .volume = volume, .offset = offset, .list = list };
+	uint64_t end = backend_position(backend);
+	struct error first = { 0 };
+	int r;
+
+	if (!list)
+		return error_set_errno(err, -ENOMEM, "claims");
+	end -= end % PAGE_SIZE_BYTES;
+	if (offset % PAGE_SIZE_BYTES || offset >= end)
+		return error_set(err, -EBADMSG, "volume '%s': no record at byte %llu",
+				 backend->name, (unsigned long long)offset);
+
+	/* Its own header page is the rule; the parity extents' are for the exception. */
+	r = read_claimed(backend, &claims, offset, offset + PAGE_SIZE_BYTES, expected,
+			 record_out, own_out, &first);
+	if (r == -EBADMSG) {
+		if (end - offset > CLAIM_SCAN_SIZE)
+			end = offset + CLAIM_SCAN_SIZE;
+		r = read_claimed(backend, &claims, offset + PAGE_SIZE_BYTES, end,
+				 expected, record_out, own_out, err);
+	} else if (r < 0) {
+		(void)error_set(err, r, "%s", first.text);
+	}
+	if (r == -EBADMSG && claims.count > 0)
+		(void)error_set(err, r, "%s", first.text);
+	if (r < 0)
+		return error_prefix(err, r, "volume '%s': record at byte %llu",
+				    backend->name, (unsigned long long)offset);
+	return 0;
+}
+
+/* ---- walks ---- */
+
+/* A record and its own stripe; a step of a walk. */
+struct link {
+	struct record *record;
+	struct stripe_info own;
+};
+
+static void link_done(struct link *link)
+{
+	if (link->record)
+		stripe_info_done(&link->own);
+	record_free(link->record);
+	link->record = NULL;
+}
+
+/* What @record says about the stripe of the record before it; NULL if nothing. */
+static const struct stripe_info *listed_previous(const struct record *record)
+{
+	for (size_t i = 0; i < record->stripe_count; i++)
+		if (record->stripes[i].offset == record->previous_offset &&
+		    record->stripes[i].kind != STRIPE_DATA)
+			return &record->stripes[i];
+	return NULL;
+}
+
+static int read_previous(struct backend *backend, const struct record *record,
+			 struct link *link, struct error *err)
+{
+	const struct stripe_info *listed = listed_previous(record);
+
+	if (listed) {
+		int r = record_stripe_read_listed(backend, &record->volume, listed,
+						  &record->previous_hash, &link->record,
+						  &link->own, NULL);
+
+		if (r != -EBADMSG)
+			return r;
+	}
+	return chain_read_record(backend, &record->volume, record->previous_offset,
+				 &record->previous_hash, &link->record, &link->own, err);
+}
+
+/* Replace @link by the record before it. */
+static int step_back(struct backend *backend, struct link *link, struct error *err)
+{
+	struct link previous __attribute__((__cleanup__(link_done))) = { NULL };
+	int r;
+
+	if (link->record->previous_offset >= link->own.offset)
+		return error_set(
+			err, -EBADMSG,
+			"volume '%s': the record at byte %llu names one behind it",
+			backend->name, (unsigned long long)link->own.offset);
+	r = read_previous(backend, link->record, &previous, err);
+	if (r < 0)
+		return r;
+	if (previous.record->sequence + 1 != link->record->sequence)
+		return error_set(err, -EBADMSG,
+				 "volume '%s': a record is missing before byte %llu",
+				 backend->name, (unsigned long long)link->own.offset);
+	link_done(link);
+	*link = previous;
+	previous.record = NULL;
+	return 0;
+}
+
+static bool is_first(const struct record *record)
+{
+	return record->previous_offset == RECORD_OFFSET_NONE;
+}
+
+int chain_visit_back(struct backend *backend, const struct uuid *volume,
+		     int (*visit)(void *context, const struct record *record,
+				  const struct stripe_info *own, struct error *err),
+		     void *context, struct error *err)
+{
+	struct link link __attribute__((__cleanup__(link_done))) = { NULL };
+	int r;
+
+	r = chain_find_last(backend, volume, &link.record, &link.own, err);
+	if (r < 0)
+		return r;
+	for (;;) {
+		r = visit(context, link.record, &link.own, err);
+		if (r < 0 || is_first(link.record))
+			return r;
+		r = step_back(backend, &link, err);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* Where records are, newest first. */
+struct trail {
+	struct mark {
+		uint64_t offset;
+		struct hash hash;
+	} * marks;
+	size_t count, room;
+};
+
+static void trail_done(struct trail *trail)
+{
+	free(trail->marks);
+}
+
+static int trail_add(struct trail *trail, const struct link *link, struct error *err)
+{
+	if (trail->count == trail->room) {
+		size_t room = trail->room ? 2 * trail->room : 64;
+		struct mark *marks = reallocarray(trail->marks, room, sizeof(*marks));
+
+		if (!marks)
+			return error_set_errno(err, -ENOMEM, "list of records");
+		trail->marks = marks;
+		trail->room = room;
+	}
+	trail->marks[trail->count++] =
+		(struct mark){ link->own.offset, link->record->hash };
+	return 0;
+}
+
+static int not_continued(struct backend *backend, struct error *err)
+{
+	return error_set(err, -EBADMSG,
+			 "volume '%s' is not a continuation of what is known of it",
+			 backend->name);
+}
+
+/* Whether @link is the record that @end stands behind. Past it: a negative result. */
+static int at_end(struct backend *backend, const struct link *link,
+		  const struct log_end *end, struct error *err)
+{
+	if (link->record->sequence + 1 > end->sequence)
+		return 0;
+	if (link->own.offset == end->previous_offset &&
+	    hash_equal(&link->record->hash, &end->previous_hash))
+		return 1;
+	return not_continued(backend, err);
+}
+
+/* From the last record back to the one @end stands behind, remembering those passed. */
+static int follow_back(struct backend *backend, const struct log_end *end,
+		       struct trail *trail, struct error *err)
+{
+	struct link link __attribute__((__cleanup__(link_done))) = { NULL };
+	int r;
+
+	r = chain_find_last(backend, &end->volume, &link.record, &link.own, err);
+	if (r < 0)
+		return r;
+	if (link.record->sequence + 1 < end->sequence)
+		return error_set(err, -ESTALE,
+				 "volume '%s' is older than what is known of it",
+				 backend->name);
+	for (;;) {
+		r = at_end(backend, &link, end, err);
+		if (r != 0)
+			return r < 0 ? r : 0;
+		r = trail_add(trail, &link, err);
+		if (r < 0)
+			return r;
+		if (is_first(link.record))
+			return end->sequence == 0 ? 0 : not_continued(backend, err);
+		r = step_back(backend, &link, err);
+		if (r < 0)
+			return r;
+	}
+}
+
+int chain_visit_after(struct backend *backend, const struct log_end *end,
+		      int (*visit)(void *context, const struct record *record,
+				   const struct stripe_info *own, struct error *err),
+		      void *context, struct error *err)
+{
+	struct trail trail __attribute__((__cleanup__(trail_done))) = { NULL };
+	int r;
+
+	r = follow_back(backend, end, &trail, err);
+	while (r == 0 && trail.count > 0) {
+		const struct mark *mark = &trail.marks[--trail.count];
+		struct link link __attribute__((__cleanup__(link_done))) = { NULL };
+
+		r = chain_read_record(backend, &end->volume, mark->offset, &mark->hash,
+				      &link.record, &link.own, err);
+		if (r == 0)
+			r = visit(context, link.record, &link.own, err);
+	}
+	return r < 0 ? r : 0;
+}
+
+int chain_end(const struct record *record, const struct stripe_info *own,
+	      struct log_end *end_out, struct error *err)
+{
+	struct log_end end = {
+		.volume = record->volume,
+		.archive_id = record->archive_id,
+		.sequence = record->sequence + 1,
+		.previous_offset = own->offset,
+		.previous_hash = record->hash,
+		.covered = record->log_end,
+		.log_offset = own->log_start + stripe_log_size(own),
+		.stripe_number = own->number + 1,
+	};
+	int r;
+
+	r = stripe_info_copy(own, &end.own);
+	if (r < 0)
+		return error_set_errno(err, r, "own stripe of a record");
+	*end_out = end;
+	return 0;
+}
