@@ -3,7 +3,8 @@
 /* Where the bytes of one volume live: the seam below the volume layer. A backend is an
  * append-only sequence that can be read at any offset; an image file today, a block device,
  * a tape or an object store behind the same operations. Writers append strictly in order;
- * nothing is ever rewritten through this interface.
+ * nothing is ever rewritten through this interface. Error texts name the backend and, where
+ * it matters, the offset.
  *
  * Threads: append, skip, sync and seal by one thread at a time; read from any thread, also
  * while another thread appends.

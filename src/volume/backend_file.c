@@ -249,8 +249,8 @@ static const struct backend_ops file_ops = {
 	.free = file_free,
 };
 
-static int file_new(const char *name, bool writable, struct backend_file **file_out,
-		    struct error *err)
+/* NULL without memory. */
+static struct backend_file *file_new(const char *name, bool writable)
 {
 	struct backend_file *file = calloc(1, sizeof(*file));
 	char *copy = strdup(name);
@@ -258,7 +258,7 @@ static int file_new(const char *name, bool writable, struct backend_file **file_
 	if (!file || !copy) {
 		free(file);
 		free(copy);
-		return error_set(err, -ENOMEM, "no memory for the volume '%s'", name);
+		return NULL;
 	}
 	file->base.ops = &file_ops;
 	file->base.name = copy;
@@ -267,8 +267,7 @@ static int file_new(const char *name, bool writable, struct backend_file **file_
 	file->dir_fd = -1;
 	file->writable = writable;
 	mutex_init(&file->mutex);
-	*file_out = file;
-	return 0;
+	return file;
 }
 
 /* Learn the size. A block device is no image file: its size says nothing about its use. */
@@ -339,12 +338,11 @@ static int open_all(struct backend_file *file, int dir_fd, const char *name, int
 static int open_file(int dir_fd, const char *name, int flags, bool writable,
 		     struct backend **backend_out, struct error *err)
 {
-	struct backend_file *file = NULL;
+	struct backend_file *file = file_new(name, writable);
 	int r;
 
-	r = file_new(name, writable, &file, err);
-	if (r < 0)
-		return r;
+	if (!file)
+		return error_set(err, -ENOMEM, "no memory for the volume '%s'", name);
 	r = open_all(file, dir_fd, name, flags, err);
 	if (r < 0) {
 		file->writable = false; /* leave the file as it is */

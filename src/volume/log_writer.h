@@ -28,22 +28,26 @@ struct pool;
 struct log_end {
 	struct uuid volume;
 	struct hash archive_id;
-	uint64_t sequence;	  /* of the next record */
+	uint64_t sequence;        /* of the next record */
 	uint64_t previous_offset; /* stripe offset of the last record */
 	struct hash previous_hash;
-	uint64_t covered;	/* log offset up to which records list everything */
-	uint64_t log_offset;	/* of the next payload byte */
+	uint64_t covered;       /* log offset up to which records list everything */
+	uint64_t log_offset;    /* of the next payload byte */
 	uint64_t stripe_number; /* of the next stripe */
-	struct stripe_info own; /* the last record's own stripe, listed by the next record;
+	struct stripe_info
+		own; /* the last record's own stripe, listed by the next record;
 				 * .extents NULL in an empty volume; owned */
 };
 
 struct log_writer_options {
-	bool tiered;	   /* commits below 10 MB as RS(1, parity) */
-	unsigned data;	   /* k */
-	unsigned parity;   /* m */
-	uint64_t spread;   /* bytes, multiple of 4096 */
-	uint64_t max_size; /* bytes that the volume may occupy, holes between extents apart */
+	bool tiered;     /* commits below 10 MB as RS(1, parity) */
+	unsigned data;   /* k */
+	unsigned parity; /* m */
+	uint64_t spread; /* bytes, multiple of 4096 */
+	uint64_t
+		max_size; /* bytes that the volume may occupy, holes between extents apart */
+	uint64_t used_size; /* bytes of it that are occupied: stripe_written_size() of all
+			     * its stripes, or backend_position() where that is unknown */
 	struct budget *budget; /* borrowed: extents shrink until their buffers fit */
 	struct pool *pool;     /* borrowed */
 
