@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT */
+/* Objects from the archive's own volumes.
+ *
+ * Every object may lie in several places: copies on other volumes, or content that was
+ * stored again because its first place had rotted. A look-up walks the places in the
+ * catalog's order until one gives bytes that match the hash or id asked for. Whatever a
+ * place gives is checked, so neither a wrong row in the catalog nor a wrong volume can make
+ * other bytes come out.
+ *
+ * A segment that was found is bound to its place, since another place may hold the same
+ * content compressed differently. When frames can't be read there, the same frames are
+ * tried at places whose table is equal. If there is none, the place is remembered as bad
+ * and the segment dropped from the cache: whoever asks for the segment again gets another
+ * place, if there is one.
+ *
+ * Of several failures the one to report is the one that somebody can do something about:
+ * attach the volume.
+ */
+#include "archive/source_local.h"
+
+#include "archive/segment_cache.h"
+#include "archive/volume_set.h"
+#include "base/budget.h"
+#include "base/error.h"
+#include "base/mutex.h"
+#include "catalog/placement.h"
+#include "chunker/skippable.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#define BAD_PLACES_MAX 64u /* remembered; the oldest is forgotten */
+
+struct bad_place {
+	struct uuid volume;
+	uint64_t log_offset;
+};
+
+struct source_local {
+	struct source base;
+	struct volume_set *volumes; /* borrowed */
+	struct budget *budget;      /* borrowed */
+	struct segment_cache *cache;
+	struct mutex mutex;                   /* guards what is below */
+	struct bad_place bad[BAD_PLACES_MAX]; /* a ring */
+	unsigned bad_count;                   /* ever */
+};
+
+/* The failure to report when all places have failed. */
+struct failure {
+	int r;
+	struct error err;
+};
+
+static struct source_local *local_of(struct source *source)
+{
+	return (struct source_local *)source;
+}
+
+static struct cached_segment *cached_of(const struct segment_ref *ref)
+{
+	return (struct cached_segment *)(uintptr_t)
+		ref; /* made by this source, not const */
+}
+
+/* Whether another place may help where this result came from. */
+static bool may_go_on(int r)
+{
+	return r == -EBADMSG || r == -ENOMEDIUM || r == -EIO || r == -ENOENT ||
+	       r == -EPROTONOSUPPORT || r == -EACCES;
+}
+
+static void note_failure(struct failure *failure, int r, const struct error *err)
+{
+	if (failure->r != 0 && r != -ENOMEDIUM)
+		return;
+	failure->r =
+		r == -ENOENT ? -EBADMSG : r; /* a place that is not there is damage */
+	failure->err = *err;
+}
+
+static int report_failure(const struct failure *failure, const char *what,
+			  const struct hash *hash, struct error *err)
+{
+	char hex[HASH_HEX_SIZE];
+
+	hash_to_hex(hash, hex);
+	if (failure->r == 0)
+		return error_set(err, -ENOENT, "%s %s is not in the catalog", what, hex);
+	if (err)
+		*err = failure->err;
+	return error_prefix(err, failure->r, "%s %s", what, hex);
+}
+
+/* Pages. */
+
+static int check_page(const struct page_place *place, const struct hash *hash,
+		      const uint8_t *atom, struct error *err)
+{
+	uint32_t payload_size;
+	struct hash found;
+	unsigned kind;
+	int r;
+
+	r = skippable_get(atom, place->stored_size, &kind, &payload_size);
+	if (r < 0 || kind != place->kind ||
+	    payload_size != place->stored_size - SKIPPABLE_HEADER_SIZE)
+		return error_set(err, -EBADMSG, "other data at its place");
+	hash_bytes(atom + SKIPPABLE_HEADER_SIZE, payload_size, &found);
+	if (!hash_equal(&found, hash))
+		return error_set(err, -EBADMSG, "its hash does not match");
+	return 0;
+}
+
+/* Read the page at @place; its payload is moved to the front of the buffer. */
+static int read_page(struct source_local *local, const struct page_place *place,
+		     const struct uuid *volume, const struct hash *hash,
+		     struct bytes *payload_out, struct error *err)
+{
+	autofree uint8_t *atom = NULL;
+	size_t size = place->stored_size;
+	int r;
+
+	if (size <= SKIPPABLE_HEADER_SIZE || size > ATOM_SIZE_MAX)
+		return error_set(err, -EBADMSG, "impossible size %zu", size);
+	atom = malloc(size);
+	if (!atom)
+		return error_set(err, -ENOMEM, "no memory for a page of %zu bytes", size);
+	r = volume_set_read(local->volumes, volume, place->log_offset, atom, size, err);
+	if (r < 0)
+		return r;
+	r = check_page(place, hash, atom, err);
+	if (r < 0)
+		return r;
+	size -= SKIPPABLE_HEADER_SIZE;
+	memmove(atom, atom + SKIPPABLE_HEADER_SIZE, size);
+	payload_out->size = size;
+	payload_out->data = take_ptr(atom);
+	return 0;
+}
+
+static int local_page(struct source *source, const struct hash *hash,
+		      struct bytes *payload_out, struct error *err)
+{
+	struct source_local *local = local_of(source);
+	struct failure failure = { 0 };
+	struct error why = { 0 };
+
+	for (unsigned nth = 0;; nth++) {
+		struct page_place place;
+		struct uuid volume;
+		int r;
+
+		r = volume_set_find_page(local->volumes, hash, nth, &place, &volume, err);
+		if (r == CATALOG_END)
+			return report_failure(&failure, "tree page", hash, err);
+		if (r < 0)
+			return r;
+		r = read_page(local, &place, &volume, hash, payload_out, &why);
+		if (r == 0)
+			return 0;
+		note_failure(&failure, r, &why);
+		if (!may_go_on(r))
+			return report_failure(&failure, "tree page", hash, err);
+	}
+}
+
+/* Segments. */
+
+static bool is_bad_place(struct source_local *local, const struct segment_place *place)
+{
+	mutex_scope(&local->mutex);
+	for (unsigned i = 0; i < local->bad_count && i < BAD_PLACES_MAX; i++) {
+		if (local->bad[i].log_offset == place->log_offset &&
+		    memcmp(&local->bad[i].volume, &place->volume, UUID_SIZE) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void add_bad_place(struct source_local *local, const struct segment_place *place)
+{
+	if (is_bad_place(local, place))
+		return;
+	mutex_scope(&local->mutex);
+	local->bad[local->bad_count++ % BAD_PLACES_MAX] = (struct bad_place){
+		.volume = place->volume,
+		.log_offset = place->log_offset,
+	};
+}
+
+/* The header atom and what follows it, up to its largest size; the header keeps the
+ * metadata alive. */
+static int read_header(struct source_local *local, struct cached_segment *segment,
+		       struct error *err)
+{
+	const struct segment_place *place = &segment->place;
+	size_t size = segment_header_size(SEGMENT_METADATA_MAX);
+	int r;
+
+	if (size > place->stored_size)
+		size = place->stored_size;
+	segment->header = malloc(size);
+	if (!segment->header)
+		return error_set(err, -ENOMEM, "no memory for a segment's header");
+	r = volume_set_read(local->volumes, &place->volume, place->log_offset,
+			    segment->header, size, err);
+	if (r < 0)
+		return r;
+	r = segment_header_decode(segment->header, size, &segment->ref.info, err);
+	if (r < 0)
+		return r;
+	if (!hash_equal(&segment->ref.info.id, &place->id) ||
+	    segment->ref.info.index != place->index ||
+	    segment->ref.info.frame_count != place->frame_count ||
+	    segment->ref.info.content_size != place->content_size)
+		return error_set(err, -EBADMSG, "another segment is at its place");
+	return 0;
+}
+
+static int read_table(struct source_local *local, struct cached_segment *segment,
+		      struct error *err)
+{
+	const struct segment_place *place = &segment->place;
+	size_t size = segment_tail_size(place->frame_count);
+	autofree uint8_t *tail = NULL;
+	int r;
+
+	if (size >= place->stored_size)
+		return error_set(err, -EBADMSG, "impossible size %u", place->stored_size);
+	tail = malloc(size);
+	if (!tail)
+		return error_set(err, -ENOMEM, "no memory for a segment's table");
+	r = volume_set_read(local->volumes, &place->volume,
+			    place->log_offset + place->stored_size - size, tail, size,
+			    err);
+	if (r < 0)
+		return r;
+	r = segment_table_load(&segment->ref.info, tail, size, &segment->ref.table, err);
+	if (r < 0)
+		return r;
+	if (segment->ref.table->stored_size != place->stored_size)
+		return error_set(err, -EBADMSG, "another segment is at its place");
+	return 0;
+}
+
+/* Read header and table of the segment at @place. */
+static int load_segment(struct source_local *local, const struct segment_place *place,
+			struct cached_segment **segment_out, struct error *err)
+{
+	autoptr(cached_segment) segment = calloc(1, sizeof(*segment));
+	int r;
+
+	if (!segment)
+		return error_set(err, -ENOMEM, "no memory for a segment");
+	if (place->frame_count == 0 || place->frame_count > SEGMENT_FRAME_MAX)
+		return error_set(err, -EBADMSG, "impossible number of frames");
+	segment->place = *place;
+	segment->ref.id = place->id;
+	segment->ref.index = place->index;
+	r = read_header(local, segment, err);
+	if (r < 0)
+		return r;
+	r = read_table(local, segment, err);
+	if (r < 0)
+		return r;
+	*segment_out = take_ptr(segment);
+	return 0;
+}
+
+/* Load the segment from its first place that works, of those that are remembered as bad or
+ * of those that are not. 0 with *segment_out NULL: none. */
+static int find_segment(struct source_local *local, const struct hash *id, uint64_t index,
+			bool bad, struct cached_segment **segment_out,
+			struct failure *failure, struct error *err)
+{
+	struct error why = { 0 };
+
+	for (unsigned nth = 0;; nth++) {
+		struct segment_place place;
+		int r;
+
+		r = volume_set_find_segment(local->volumes, id, index, nth, &place, err);
+		if (r == CATALOG_END)
+			return 0;
+		if (r < 0)
+			return r;
+		if (is_bad_place(local, &place) != bad)
+			continue;
+		r = load_segment(local, &place, segment_out, &why);
+		if (r == 0)
+			return 0;
+		note_failure(failure, r, &why);
+		if (!may_go_on(r))
+			return report_failure(failure, "segment", id, err);
+	}
+}
+
+static int local_segment(struct source *source, const struct hash *id, uint64_t index,
+			 const struct segment_ref **segment_out, struct error *err)
+{
+	struct source_local *local = local_of(source);
+	struct cached_segment *segment = segment_cache_find(local->cache, id, index);
+	struct failure failure = { 0 };
+	int r;
+
+	if (!segment) {
+		r = find_segment(local, id, index, false, &segment, &failure, err);
+		if (r == 0 && !segment)
+			r = find_segment(local, id, index, true, &segment, &failure, err);
+		if (r < 0)
+			return r;
+		if (!segment)
+			return report_failure(&failure, "segment", id, err);
+		segment = segment_cache_insert(local->cache, segment);
+	}
+	*segment_out = &segment->ref;
+	return 0;
+}
+
+static void local_segment_unref(struct source *source, const struct segment_ref *segment)
+{
+	segment_cache_release(local_of(source)->cache, cached_of(segment));
+}
+
+/* Frames. */
+
+static int read_frames(struct source_local *local, const struct segment_place *place,
+		       const struct segment_table *table, uint32_t first, uint32_t count,
+		       uint8_t *data, struct error *err)
+{
+	const struct segment_frame *begin = &table->frames[first];
+	const struct segment_frame *last = &table->frames[first + count - 1];
+	size_t size = last->stored_offset + last->stored_size - begin->stored_offset;
+
+	return volume_set_read(local->volumes, &place->volume,
+			       place->log_offset + begin->stored_offset, data, size, err);
+}
+
+static bool tables_equal(const struct segment_table *a, const struct segment_table *b)
+{
+	return a->frame_count == b->frame_count &&
+	       memcmp(a->frames, b->frames, a->frame_count * sizeof(*a->frames)) == 0;
+}
+
+static bool same_place(const struct segment_place *a, const struct segment_place *b)
+{
+	return a->log_offset == b->log_offset &&
+	       memcmp(&a->volume, &b->volume, UUID_SIZE) == 0;
+}
+
+/* Read the frames from a place other than the segment's own. 0, or -ENOENT if no place has
+ * them in the same form. */
+static int read_elsewhere(struct source_local *local,
+			  const struct cached_segment *segment, uint32_t first,
+			  uint32_t count, uint8_t *data)
+{
+	for (unsigned nth = 0;; nth++) {
+		autoptr(cached_segment) other = NULL;
+		struct segment_place place;
+		int r;
+
+		r = volume_set_find_segment(local->volumes, &segment->ref.id,
+					    segment->ref.index, nth, &place, NULL);
+		if (r != 0)
+			return -ENOENT;
+		if (same_place(&place, &segment->place))
+			continue;
+		r = load_segment(local, &place, &other, NULL);
+		if (r < 0 || !tables_equal(other->ref.table, segment->ref.table))
+			continue;
+		r = read_frames(local, &place, other->ref.table, first, count, data,
+				NULL);
+		if (r == 0)
+			return 0;
+	}
+}
+
+static int local_frames(struct source *source, const struct segment_ref *ref,
+			uint32_t first, uint32_t count, uint8_t *data, struct error *err)
+{
+	struct source_local *local = local_of(source);
+	struct cached_segment *segment = cached_of(ref);
+	struct failure failure = { 0 };
+	struct error why = { 0 };
+	int r;
+
+	if (count == 0 || first >= ref->table->frame_count ||
+	    count > ref->table->frame_count - first)
+		return error_set(err, -EINVAL, "frames %u to %u of %u", first,
+				 first + count, ref->table->frame_count);
+	r = read_frames(local, &segment->place, ref->table, first, count, data, &why);
+	if (r == 0)
+		return 0;
+	note_failure(&failure, r, &why);
+	if (may_go_on(r)) {
+		if (read_elsewhere(local, segment, first, count, data) == 0)
+			return 0;
+		add_bad_place(local, &segment->place);
+		segment_cache_drop(local->cache, segment);
+	}
+	return report_failure(&failure, "segment", &ref->id, err);
+}
+
+static void local_free(struct source *source)
+{
+	struct source_local *local = local_of(source);
+
+	segment_cache_free(local->cache);
+	budget_release(local->budget, SOURCE_TABLES_MAX);
+	mutex_done(&local->mutex);
+	free(local);
+}
+
+static const struct source_ops local_ops = {
+	.page = local_page,
+	.segment = local_segment,
+	.segment_unref = local_segment_unref,
+	.frames = local_frames,
+	.free = local_free,
+};
+
+int source_local_new(struct volume_set *volumes, struct budget *budget,
+		     struct source **source_out, struct error *err)
+{
+	autoptr(segment_cache) cache = NULL;
+	struct source_local *local;
+	int r;
+
+	r = segment_cache_new(SOURCE_TABLES_MAX, &cache);
+	local = r == 0 ? calloc(1, sizeof(*local)) : NULL;
+	if (!local)
+		return error_set(err, -ENOMEM, "no memory for a source");
+	r = budget_reserve(budget, SOURCE_TABLES_MAX, "segment tables", err);
+	if (r < 0) {
+		free(local);
+		return r;
+	}
+	local->base.ops = &local_ops;
+	local->volumes = volumes;
+	local->budget = budget;
+	local->cache = take_ptr(cache);
+	mutex_init(&local->mutex);
+	*source_out = &local->base;
+	return 0;
+}

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: MIT */
+/* The volumes that are read from.
+ *
+ * A volume is found by the name under which the catalog saw it last; if that file is not
+ * there or is another volume, by a scan of the folder, whose result is kept until the
+ * folder changes (its modification time), so that a missing volume costs one scan and not
+ * one for each read. Nothing is written: it is catch_up.c that refreshes the catalog's
+ * names.
+ *
+ * An open volume is a backend and a log reader. It has users while threads read from it;
+ * up to VOLUME_SET_OPEN_MAX without users stay open, the most recently used first in the
+ * list. Opening reads the medium and so happens without the lock; when two threads open
+ * the same volume at once, the second one drops its own.
+ *
+ * Two locks, never held together: `mutex` guards the list and the scan, `catalog_mutex`
+ * serialises the look-ups.
+ */
+#include "archive/volume_set.h"
+
+#include "archive/volume_folder.h"
+#include "base/budget.h"
+#include "base/error.h"
+#include "base/hex.h"
+#include "base/mutex.h"
+#include "catalog/placement.h"
+#include "volume/backend.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define TABLE_CACHE_SIZE (2u << 20)    /* bytes a volume: the tables of 40 full extents */
+#define TABLE_CACHE_LEAST (256u << 10) /* bytes: what will do when memory is short */
+
+struct open_volume {
+	struct open_volume *next; /* set->mutex */
+	struct volume_set *set;
+	struct uuid uuid;
+	char *label;    /* owned; for messages */
+	unsigned users; /* threads reading now; set->mutex */
+	struct backend *backend;
+	struct log_reader *reader;
+	size_t reserved; /* bytes of the budget */
+};
+
+struct volume_set {
+	int folder_fd;
+	struct hash archive_id;
+	struct budget *budget;
+	struct mutex mutex;
+	struct open_volume *volumes;  /* most recently used first; mutex */
+	struct log_counters counters; /* of volumes closed since; mutex */
+	struct volume_files files;    /* of the last scan; mutex */
+	struct timespec scanned;      /* the folder's modification time then; mutex */
+	struct mutex catalog_mutex;
+	struct catalog *catalog; /* catalog_mutex */
+};
+
+static void add_counters(struct log_counters *sum, const struct log_counters *more)
+{
+	sum->leaves_read += more->leaves_read;
+	sum->leaves_repaired += more->leaves_repaired;
+	sum->pages_repaired += more->pages_repaired;
+	sum->leaves_lost += more->leaves_lost;
+	sum->bytes_read += more->bytes_read;
+}
+
+static void open_volume_free(struct open_volume *volume)
+{
+	if (!volume)
+		return;
+	log_reader_free(volume->reader);
+	backend_free(volume->backend);
+	if (volume->reserved > 0)
+		budget_release(volume->set->budget, volume->reserved);
+	free(volume->label);
+	free(volume);
+}
+DEFINE_AUTOPTR(open_volume);
+
+int volume_set_new(const struct volume_set_options *options, struct volume_set **set_out,
+		   struct error *err)
+{
+	struct volume_set *set = calloc(1, sizeof(*set));
+
+	if (!set)
+		return error_set(err, -ENOMEM, "no memory for the set of volumes");
+	set->folder_fd = fcntl(options->folder_fd, F_DUPFD_CLOEXEC, 3);
+	if (set->folder_fd < 0) {
+		int r = -errno;
+
+		free(set);
+		return error_set_errno(err, r, "volume folder");
+	}
+	set->archive_id = options->archive_id;
+	set->budget = options->budget;
+	set->catalog = options->catalog;
+	mutex_init(&set->mutex);
+	mutex_init(&set->catalog_mutex);
+	*set_out = set;
+	return 0;
+}
+
+void volume_set_free(struct volume_set *set)
+{
+	struct open_volume *next;
+
+	if (!set)
+		return;
+	for (struct open_volume *v = set->volumes; v; v = next) {
+		next = v->next;
+		open_volume_free(v);
+	}
+	volume_files_done(&set->files);
+	mutex_done(&set->catalog_mutex);
+	mutex_done(&set->mutex);
+	(void)close(set->folder_fd); /* a folder: nothing to lose */
+	free(set);
+}
+
+int volume_set_folder(const struct volume_set *set)
+{
+	return set->folder_fd;
+}
+
+/* Look-ups in the catalog. */
+
+int volume_set_find_segment(struct volume_set *set, const struct hash *id, uint64_t index,
+			    unsigned nth, struct segment_place *place_out,
+			    struct error *err)
+{
+	mutex_scope(&set->catalog_mutex);
+	return catalog_find_segment(set->catalog, id, index, nth, place_out, err);
+}
+
+int volume_set_find_page(struct volume_set *set, const struct hash *hash, unsigned nth,
+			 struct page_place *place_out, struct uuid *volume_out,
+			 struct error *err)
+{
+	mutex_scope(&set->catalog_mutex);
+	return catalog_find_page(set->catalog, hash, nth, place_out, volume_out, err);
+}
+
+static int find_stripe(void *context, uint64_t log_offset, struct stripe_info *stripe_out,
+		       struct error *err)
+{
+	struct open_volume *volume = context;
+	struct volume_set *set = volume->set;
+	int r;
+
+	mutex_scope(&set->catalog_mutex);
+	r = catalog_find_stripe(set->catalog, &volume->uuid, log_offset, stripe_out, err);
+	if (r == CATALOG_END)
+		return error_set(err, -ENOENT, "no stripe holds log offset %llu",
+				 (unsigned long long)log_offset);
+	return r;
+}
+
+/* Label and file name as the catalog has them; both may be NULL, the caller frees them. */
+static int find_row(struct volume_set *set, const struct uuid *uuid, char **label_out,
+		    char **file_out, struct error *err)
+{
+	struct volume_row row = { 0 };
+	int r;
+
+	mutex_scope(&set->catalog_mutex);
+	r = catalog_get_volume(set->catalog, uuid, &row, err);
+	if (r < 0)
+		return r;
+	if (r == CATALOG_END)
+		return 0;
+	*label_out = take_ptr(row.label);
+	*file_out = take_ptr(row.file);
+	volume_row_done(&row);
+	return 0;
+}
+
+/* Finding the file. */
+
+static int folder_time(struct volume_set *set, struct timespec *time_out,
+		       struct error *err)
+{
+	struct stat st;
+
+	if (fstat(set->folder_fd, &st) < 0)
+		return error_set_errno(err, -errno, "volume folder");
+	*time_out = st.st_mtim;
+	return 0;
+}
+
+static bool scan_is_current(struct volume_set *set, const struct timespec *now)
+{
+	mutex_scope(&set->mutex);
+	return set->files.items && set->scanned.tv_sec == now->tv_sec &&
+	       set->scanned.tv_nsec == now->tv_nsec;
+}
+
+static int refresh_scan(struct volume_set *set, struct error *err)
+{
+	autovolume_files struct volume_files files = { 0 };
+	struct volume_files old;
+	struct timespec now;
+	int r;
+
+	r = folder_time(set, &now, err);
+	if (r < 0)
+		return r;
+	if (scan_is_current(set, &now))
+		return 0;
+	r = volume_folder_scan(set->folder_fd, &set->archive_id, &files, err);
+	if (r < 0)
+		return r;
+
+	mutex_scope(&set->mutex);
+	old = set->files;
+	set->files = files;
+	set->scanned = now;
+	files = old;
+	return 0;
+}
+
+/* The name that the scan found for @uuid, or NULL. The caller frees it. */
+static int scanned_name(struct volume_set *set, const struct uuid *uuid, char **name_out)
+{
+	mutex_scope(&set->mutex);
+	for (size_t i = 0; i < set->files.count; i++) {
+		const struct volume_file *file = &set->files.items[i];
+
+		if (file->state != VOLUME_FILE_GOOD ||
+		    memcmp(&file->uuid, uuid, UUID_SIZE) != 0)
+			continue;
+		*name_out = strdup(file->name);
+		return *name_out ? 0 : -ENOMEM;
+	}
+	*name_out = NULL;
+	return 0;
+}
+
+static int not_attached(struct error *err, const struct uuid *uuid, const char *label)
+{
+	char hex[2 * UUID_SIZE + 1];
+
+	hex_encode(uuid->bytes, UUID_SIZE, hex);
+	return error_set(err, -ENOMEDIUM, "volume %s ('%s') is not attached", hex,
+			 label ? label : "");
+}
+
+static int find_by_scan(struct volume_set *set, const struct uuid *uuid,
+			const char *label, char **name_out, struct error *err)
+{
+	autofree char *name = NULL;
+	int r;
+
+	r = refresh_scan(set, err);
+	if (r < 0)
+		return r;
+	r = scanned_name(set, uuid, &name);
+	if (r < 0)
+		return error_set(err, r, "no memory for a file name");
+	if (!name)
+		return not_attached(err, uuid, label);
+	r = volume_folder_check(set->folder_fd, name, uuid, err);
+	if (r == -ENOENT)
+		return not_attached(err, uuid, label); /* gone since the scan */
+	if (r < 0)
+		return r;
+	*name_out = take_ptr(name);
+	return 0;
+}
+
+/* With @label_out, also the label (or NULL); the caller frees both. */
+static int find_file(struct volume_set *set, const struct uuid *uuid, char **name_out,
+		     char **label_out, struct error *err)
+{
+	autofree char *label = NULL;
+	autofree char *name = NULL;
+	int r;
+
+	r = find_row(set, uuid, &label, &name, err);
+	if (r < 0)
+		return r;
+	r = -ENOENT;
+	if (name && name[0])
+		r = volume_folder_check(set->folder_fd, name, uuid, err);
+	if (r == -ENOENT) {
+		free(take_ptr(name));
+		r = find_by_scan(set, uuid, label, &name, err);
+	}
+	if (r < 0)
+		return r;
+	*name_out = take_ptr(name);
+	if (label_out)
+		*label_out = take_ptr(label);
+	return 0;
+}
+
+int volume_set_find_file(struct volume_set *set, const struct uuid *volume,
+			 char **name_out, struct error *err)
+{
+	return find_file(set, volume, name_out, NULL, err);
+}
+
+/* Open volumes. */
+
+/* Take memory for a table cache: the full size, or as little as will do. */
+static int reserve_cache(struct open_volume *volume, struct error *err)
+{
+	struct budget *budget = volume->set->budget;
+	size_t size = TABLE_CACHE_SIZE;
+	int r;
+
+	r = budget_reserve(budget, size, "volume tables", NULL);
+	if (r < 0) {
+		size = TABLE_CACHE_LEAST;
+		r = budget_reserve(budget, size, "volume tables", err);
+	}
+	if (r < 0)
+		return r;
+	volume->reserved = size;
+	return 0;
+}
+
+static int open_volume_new(struct volume_set *set, const struct uuid *uuid,
+			   struct open_volume **volume_out, struct error *err)
+{
+	struct stripe_lookup lookup = { .find = find_stripe };
+	autoptr(open_volume) volume = calloc(1, sizeof(*volume));
+	autofree char *name = NULL;
+	int r;
+
+	if (!volume)
+		return error_set(err, -ENOMEM, "no memory to open a volume");
+	volume->set = set;
+	volume->uuid = *uuid;
+	volume->users = 1;
+	r = find_file(set, uuid, &name, &volume->label, err);
+	if (r < 0)
+		return r;
+	r = reserve_cache(volume, err);
+	if (r < 0)
+		return r;
+	r = backend_file_open(set->folder_fd, name, 0, &volume->backend, err);
+	if (r < 0)
+		return r;
+	lookup.context = volume;
+	r = log_reader_new(volume->backend, uuid, &lookup, volume->reserved,
+			   &volume->reader, err);
+	if (r < 0)
+		return r;
+	*volume_out = take_ptr(volume);
+	return 0;
+}
+
+/* Find it in the list, move it to the front and make the caller a user. */
+static struct open_volume *use_locked(struct volume_set *set, const struct uuid *uuid)
+	requires_mutex(set->mutex)
+{
+	for (struct open_volume **p = &set->volumes; *p; p = &(*p)->next) {
+		struct open_volume *volume = *p;
+
+		if (memcmp(&volume->uuid, uuid, UUID_SIZE) != 0)
+			continue;
+		*p = volume->next;
+		volume->next = set->volumes;
+		set->volumes = volume;
+		volume->users++;
+		return volume;
+	}
+	return NULL;
+}
+
+/* Take the least recently used volumes beyond the limit out of the list. */
+static struct open_volume *evict_locked(struct volume_set *set) requires_mutex(set->mutex)
+{
+	struct open_volume *evicted = NULL;
+	unsigned count = 0;
+
+	for (struct open_volume **p = &set->volumes; *p;) {
+		struct open_volume *volume = *p;
+
+		if (++count <= VOLUME_SET_OPEN_MAX || volume->users > 0) {
+			p = &volume->next;
+			continue;
+		}
+		*p = volume->next;
+		volume->next = evicted;
+		evicted = volume;
+	}
+	return evicted;
+}
+
+static void close_evicted(struct volume_set *set, struct open_volume *evicted)
+{
+	struct open_volume *next;
+
+	for (struct open_volume *v = evicted; v; v = next) {
+		struct log_counters counters;
+
+		next = v->next;
+		log_reader_counters(v->reader, &counters);
+		open_volume_free(v);
+		mutex_scope(&set->mutex);
+		add_counters(&set->counters, &counters);
+	}
+}
+
+/* Put a new volume in front, unless another thread was faster: then use that one. */
+static struct open_volume *insert(struct volume_set *set, struct open_volume *fresh)
+{
+	struct open_volume *volume;
+
+	mutex_scope(&set->mutex);
+	volume = use_locked(set, &fresh->uuid);
+	if (volume)
+		return volume;
+	fresh->next = set->volumes;
+	set->volumes = fresh;
+	return fresh;
+}
+
+static struct open_volume *find_open(struct volume_set *set, const struct uuid *uuid)
+{
+	mutex_scope(&set->mutex);
+	return use_locked(set, uuid);
+}
+
+static int use_volume(struct volume_set *set, const struct uuid *uuid,
+		      struct open_volume **volume_out, struct error *err)
+{
+	autoptr(open_volume) fresh = NULL;
+	struct open_volume *volume = find_open(set, uuid);
+	int r;
+
+	if (!volume) {
+		r = open_volume_new(set, uuid, &fresh, err);
+		if (r < 0)
+			return r;
+		volume = insert(set, fresh);
+		if (volume == fresh)
+			fresh = NULL;
+	}
+	*volume_out = volume;
+	return 0;
+}
+
+static struct open_volume *leave_and_evict(struct volume_set *set,
+					   struct open_volume *volume)
+{
+	mutex_scope(&set->mutex);
+	volume->users--;
+	return evict_locked(set);
+}
+
+int volume_set_read(struct volume_set *set, const struct uuid *volume,
+		    uint64_t log_offset, void *data, size_t size, struct error *err)
+{
+	struct open_volume *open = NULL;
+	int r;
+
+	r = use_volume(set, volume, &open, err);
+	if (r < 0)
+		return r;
+	r = log_read(open->reader, log_offset, data, size, NULL, err);
+	if (r < 0)
+		(void)error_prefix(err, r, "volume '%s'", open->label ? open->label : "");
+	close_evicted(set, leave_and_evict(set, open));
+	return r;
+}
+
+void volume_set_counters(struct volume_set *set, struct log_counters *counters_out)
+{
+	mutex_scope(&set->mutex);
+	*counters_out = set->counters;
+	for (struct open_volume *v = set->volumes; v; v = v->next) {
+		struct log_counters counters;
+
+		log_reader_counters(v->reader, &counters);
+		add_counters(counters_out, &counters);
+	}
+}

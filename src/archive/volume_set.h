@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* The attached volumes of an archive, for reading: finds a volume's file by its UUID, keeps
+ * a bounded number of them open, and looks stripes, segments and pages up in the catalog.
+ *
+ * Internally locked: any thread. No lock is held over reads of volumes; look-ups in the
+ * catalog are serialised (they are short).
+ */
+#include "base/cleanup.h"
+#include "volume/log_reader.h"
+#include "volume/record.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct budget;
+struct catalog;
+struct error;
+struct page_place;
+struct volume_set;
+
+#define VOLUME_SET_OPEN_MAX 8 /* volumes kept open while nobody reads them */
+
+struct volume_set_options {
+	int folder_fd; /* of the volume files; duplicated */
+	struct hash archive_id;
+	struct catalog
+		*catalog;      /* borrowed; nobody else uses it during a call of this set.
+				  * Inside its transaction the set sees what was put. */
+	struct budget *budget; /* borrowed; tables of open volumes are taken from it */
+};
+
+int volume_set_new(const struct volume_set_options *options, struct volume_set **set_out,
+		   struct error *err);
+void volume_set_free(struct volume_set *set);
+DEFINE_AUTOPTR(volume_set);
+
+int volume_set_folder(const struct volume_set *set); /* descriptor, borrowed */
+
+/* Read exactly @size bytes of a volume's log, verified and if need be repaired in memory.
+ * -ENOMEDIUM if the volume is not attached (the text names it), else as log_read(). */
+int volume_set_read(struct volume_set *set, const struct uuid *volume,
+		    uint64_t log_offset, void *data, size_t size, struct error *err);
+
+/* The name of the file in the volume folder that is @volume now; the caller frees it.
+ * -ENOMEDIUM if there is none. */
+int volume_set_find_file(struct volume_set *set, const struct uuid *volume,
+			 char **name_out, struct error *err);
+
+/* Places in the catalog, as catalog_find_segment() and catalog_find_page(). */
+int volume_set_find_segment(struct volume_set *set, const struct hash *id, uint64_t index,
+			    unsigned nth, struct segment_place *place_out,
+			    struct error *err);
+int volume_set_find_page(struct volume_set *set, const struct hash *hash, unsigned nth,
+			 struct page_place *place_out, struct uuid *volume_out,
+			 struct error *err);
+
+/* Everything read so far, closed volumes included: leaves_repaired is for the note that
+ * damage was met and repaired in memory. */
+void volume_set_counters(struct volume_set *set, struct log_counters *counters_out);
