@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/* Durable steps of a volume's life, and what the next opener finds after each:
+ *
+ *     file created                    a file without a record: ignored for ever
+ *     header record                   a new volume: fed to the catalog, filled further
+ *     checkpoint, commits             as their records say (checkpoint.c, appender.c)
+ *     placement record                what was appended is listed
+ *     end record                      sealed; the next writer makes a new volume
+ *     file made read-only             the same
+ *
+ * The catalog learns of all this in one transaction, which is committed after the commit
+ * record at the earliest: until then catch_up.c does from the volumes what was lost here.
+ *
+ * A volume is continued only if its last record is the one that the catalog knows. If it is
+ * an older one, the file is a copy from an earlier time (or its end has rotted), and
+ * appending to it would make a second history.
+ */
+#include "archive/active_volume.h"
+
+#include "archive/volume_folder.h"
+#include "archive/volume_info.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/crash_point.h"
+#include "base/error.h"
+#include "base/random.h"
+#include "base/timestamp.h"
+#include "catalog/placement.h"
+#include "volume/backend.h"
+#include "volume/chain.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define STAT_BLOCK_SIZE 512u /* bytes, of st_blocks */
+
+void active_volume_free(struct active_volume *active)
+{
+	if (!active)
+		return;
+	log_writer_free(active->writer);
+	backend_free(active->backend);
+	free(active->label);
+	free(active->file);
+	free(active);
+}
+
+static int active_volume_new(const struct volume_writing *writing,
+			     const struct uuid *uuid, uint64_t number, const char *label,
+			     const char *file, struct active_volume **active_out,
+			     struct error *err)
+{
+	autoptr(active_volume) active = calloc(1, sizeof(*active));
+
+	if (!active)
+		return error_set(err, -ENOMEM, "no memory to open a volume");
+	active->writing = *writing;
+	active->uuid = *uuid;
+	active->number = number;
+	active->label = strdup(label);
+	active->file = strdup(file);
+	if (!active->label || !active->file)
+		return error_set(err, -ENOMEM, "no memory to open a volume");
+	*active_out = take_ptr(active);
+	return 0;
+}
+
+static int put_record(void *context, const struct record *record,
+		      const struct stripe_info *own, struct error *err)
+{
+	struct active_volume *active = context;
+
+	return catalog_put_record(active->writing.catalog, record, own, err);
+}
+
+/* Insert or update the catalog's row. */
+static int put_row(const struct active_volume *active, bool sealed, struct error *err)
+{
+	struct volume_row row = {
+		.uuid = active->uuid,
+		.number = active->number,
+		.label = active->label,
+		.file = active->file,
+		.sealed = sealed,
+	};
+
+	return catalog_put_volume(active->writing.catalog, &row, err);
+}
+
+/* Bytes that the file occupies, tails included: what is allocated, as holes do not count
+ * towards max_size. A file system that allocates ahead can't make it more than the size. */
+static int used_size(const struct active_volume *active, uint64_t *size_out,
+		     struct error *err)
+{
+	uint64_t position = backend_position(active->backend);
+	struct stat st;
+
+	if (fstatat(active->writing.folder_fd, active->file, &st, 0) < 0)
+		return error_set_errno(err, -errno, "'%s'", active->file);
+	*size_out = (uint64_t)st.st_blocks * STAT_BLOCK_SIZE;
+	if (*size_out > position)
+		*size_out = position;
+	return 0;
+}
+
+static int begin_session(struct active_volume *active, const struct log_end *end,
+			 struct error *err)
+{
+	const struct volume_writing *writing = &active->writing;
+	struct log_writer_options options = {
+		.tiered = writing->tiered,
+		.data = writing->data,
+		.parity = writing->parity,
+		.spread = writing->config->parity.spread,
+		.max_size = writing->config->volume.max_size,
+		.budget = writing->budget,
+		.pool = writing->pool,
+		.on_record = put_record,
+		.context = active,
+	};
+	int r;
+
+	r = used_size(active, &options.used_size, err);
+	if (r < 0)
+		return r;
+	return log_writer_new(active->backend, end, &options, &active->writer, err);
+}
+
+/* A new volume. */
+
+static int add_member(void *context, const struct volume_row *row)
+{
+	return volume_info_add_member(context, &row->uuid, row->number,
+				      row->label ? row->label : "");
+}
+
+static int fill_info(const struct active_volume *active, const struct hash *head,
+		     struct volume_info *info, struct error *err)
+{
+	const struct volume_writing *writing = &active->writing;
+	int64_t now = clock_realtime_ns();
+	int r;
+
+	info->label = strdup(active->label);
+	if (!info->label)
+		return error_set(err, -ENOMEM, "no memory for a volume's header");
+	info->number = active->number;
+	info->created.seconds = now / (int64_t)NS_PER_SECOND;
+	info->created.nanoseconds = (uint32_t)(now % (int64_t)NS_PER_SECOND);
+	info->policy.tiered = writing->tiered;
+	info->policy.data = writing->data;
+	info->policy.parity = writing->parity;
+	info->policy.spread = writing->config->parity.spread;
+	if (head)
+		info->head = *head;
+	r = catalog_visit_volumes(writing->catalog, add_member, info, err);
+	return r < 0 ? error_prefix(err, r, "list of volumes") : 0;
+}
+
+static int write_header(struct active_volume *active, const struct hash *head,
+			struct error *err)
+{
+	autovolume_info struct volume_info info = { 0 };
+	autofree char *json = NULL;
+	int r;
+
+	r = fill_info(active, head, &info, err);
+	if (r < 0)
+		return r;
+	r = volume_info_encode(&info, &json, err);
+	if (r < 0)
+		return r;
+	return log_write_record(active->writer, STRIPE_HEADER, false, NULL, json, err);
+}
+
+/* Everything up to the header record in the file that was just created. */
+static int begin_volume(struct active_volume *active, const struct hash *head,
+			struct error *err)
+{
+	struct log_end end = {
+		.volume = active->uuid,
+		.archive_id = active->writing.archive_id,
+		.previous_offset = RECORD_OFFSET_NONE,
+	};
+	int r;
+
+	r = put_row(active, false, err);
+	if (r < 0)
+		return r;
+	r = begin_session(active, &end, err);
+	if (r < 0)
+		return r;
+	return write_header(active, head, err);
+}
+
+int active_volume_create(const struct volume_writing *writing, uint64_t number,
+			 const char *label, const struct hash *head,
+			 struct active_volume **active_out, struct error *err)
+{
+	autoptr(active_volume) active = NULL;
+	char name[VOLUME_FILE_NAME_MAX];
+	struct uuid uuid;
+	int r;
+
+	r = random_bytes(uuid.bytes, UUID_SIZE, err);
+	if (r < 0)
+		return r;
+	volume_file_name(number, &uuid, name);
+	r = active_volume_new(writing, &uuid, number, label, name, &active, err);
+	if (r < 0)
+		return r;
+	r = backend_file_create(writing->folder_fd, name, &active->backend, err);
+	if (r < 0)
+		return r;
+	crash_point("archive.volume.created");
+	r = begin_volume(active, head, err);
+	if (r < 0)
+		return error_prefix(err, r, "new volume '%s'", name);
+	crash_point("archive.volume.begun");
+	*active_out = take_ptr(active);
+	return 0;
+}
+
+/* A volume that is there. */
+
+static int check_end(const struct volume_row *row, const struct record *record,
+		     struct error *err)
+{
+	if (hash_equal(&record->hash, &row->record_hash))
+		return 0;
+	if (record->sequence + 1 < row->record_count)
+		return error_set(err, -ESTALE,
+				 "it ends with record %" PRIu64 ", but had %" PRIu64
+				 " records: it is an older copy, or its end is damaged",
+				 record->sequence, row->record_count);
+	return error_set(err, -ESTALE, "its last record is not the one in the catalog");
+}
+
+static bool ends_checkpoint(const struct record *record)
+{
+	return record->checkpoint || record->kind == STRIPE_COMMIT;
+}
+
+#define FOUND (-ECANCELED) /* ends a walk over records */
+
+static int find_begun(void *context, const struct record *record,
+		      const struct stripe_info *own, struct error *err)
+{
+	(void)context;
+	(void)own;
+	(void)err;
+	return ends_checkpoint(record) ? FOUND : 0;
+}
+
+/* Whether the volume's opening checkpoint was finished: that is so if there is a checkpoint
+ * record, or a commit, which comes only after it. Mostly the last record tells. */
+static int learn_begun(struct active_volume *active, const struct record *last,
+		       struct error *err)
+{
+	int r;
+
+	active->begun = active->number == 1 || ends_checkpoint(last);
+	if (active->begun)
+		return 0;
+	r = chain_visit_back(active->backend, &active->uuid, find_begun, NULL, err);
+	active->begun = r == FOUND;
+	return r == FOUND ? 0 : r;
+}
+
+static int continue_volume(struct active_volume *active, const struct volume_row *row,
+			   struct error *err)
+{
+	autoptr(record) record = NULL;
+	struct stripe_info own = { 0 };
+	struct log_end end = { 0 };
+	int r;
+
+	r = chain_find_last(active->backend, &active->uuid, &record, &own, err);
+	if (r < 0)
+		return r;
+	r = check_end(row, record, err);
+	if (r == 0)
+		r = learn_begun(active, record, err);
+	if (r == 0)
+		r = chain_end(record, &own, &end, err);
+	stripe_info_done(&own);
+	if (r < 0)
+		return r;
+	r = begin_session(active, &end, err);
+	log_end_done(&end);
+	return r;
+}
+
+int active_volume_open(const struct volume_writing *writing, const struct volume_row *row,
+		       const char *file, struct active_volume **active_out,
+		       struct error *err)
+{
+	autoptr(active_volume) active = NULL;
+	int r;
+
+	r = active_volume_new(writing, &row->uuid, row->number,
+			      row->label ? row->label : "", file, &active, err);
+	if (r < 0)
+		return r;
+	r = backend_file_open(writing->folder_fd, file, 1, &active->backend, err);
+	if (r < 0)
+		return r;
+	r = continue_volume(active, row, err);
+	if (r < 0)
+		return error_prefix(err, r, "volume '%s'", active->label);
+	*active_out = take_ptr(active);
+	return 0;
+}
+
+int active_volume_seal(struct active_volume *active, struct error *err)
+{
+	int r;
+
+	r = log_write_record(active->writer, STRIPE_PLACEMENT, false, NULL, NULL, err);
+	if (r < 0)
+		return r;
+	crash_point("archive.volume.placed");
+	r = log_write_record(active->writer, STRIPE_END, false, NULL, NULL, err);
+	if (r < 0)
+		return r;
+	crash_point("archive.volume.ended");
+	r = backend_seal(active->backend, err);
+	if (r < 0)
+		return r;
+	crash_point("archive.volume.sealed");
+	return put_row(active, true, err);
+}

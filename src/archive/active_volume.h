@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* A volume that is being filled: made with its header record, or opened again where its log
+ * goes on; sealed when it is full. Every record goes to the catalog, into the transaction
+ * that the caller has open. One thread at a time.
+ */
+#include "base/cleanup.h"
+#include "volume/log_writer.h"
+#include "volume/record.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct catalog;
+struct config;
+struct error;
+struct volume_row;
+
+/* What writing to any volume of an archive takes. All borrowed. */
+struct volume_writing {
+	int folder_fd; /* of the volume files */
+	struct hash archive_id;
+	const struct config *config; /* [volume] max_size, [parity] spread */
+	struct budget *budget;
+	struct pool *pool;
+	struct catalog *catalog; /* in a transaction */
+	bool tiered;
+	unsigned data;   /* k */
+	unsigned parity; /* m */
+};
+
+struct active_volume {
+	struct volume_writing writing;
+	struct uuid uuid;
+	uint64_t number; /* in the set, from 1 */
+	char *label;     /* owned */
+	char *file;      /* owned; name in the folder */
+	bool begun;      /* its opening checkpoint is complete; set by who writes that */
+	struct backend *backend;
+	struct log_writer *writer;
+};
+
+/* Make a new volume file with a header record, whose roster is all that the catalog knows.
+ * @head: hash of the last head, or NULL. Durable on return. */
+int active_volume_create(const struct volume_writing *writing, uint64_t number,
+			 const char *label, const struct hash *head,
+			 struct active_volume **active_out, struct error *err);
+
+/* Open the volume @row, whose file is @file, where it ends. -ESTALE if its last record is
+ * not the one that the catalog knows. */
+int active_volume_open(const struct volume_writing *writing, const struct volume_row *row,
+		       const char *file, struct active_volume **active_out,
+		       struct error *err);
+
+/* Write what is pending and the end record, and protect the file. Nothing more may be
+ * appended. */
+int active_volume_seal(struct active_volume *active, struct error *err);
+
+/* Stop; what no record lists stays behind as a tail. NULL is a no-op. */
+void active_volume_free(struct active_volume *active);
+DEFINE_AUTOPTR(active_volume);
