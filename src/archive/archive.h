@@ -24,29 +24,31 @@ struct volume_set;
 
 #define ARCHIVE_CATALOG_FILE "catalog.db"
 #define ARCHIVE_CONFIG_FILE "config.toml"
-#define ARCHIVE_LOCK_FILE "lock"
 
 struct archive_options {
-	const char *directory;	     /* the archive's folder */
+	const char *directory;       /* the archive's folder */
 	const struct config *config; /* flags, environment and file combined; copied */
-	bool writable;		     /* take the writer's lock */
-	bool wait;		     /* wait for the lock instead of failing */
-	bool without_catalog;	     /* for rebuild: open although the catalog is unusable */
+	bool writable;               /* take the writer's lock (archive/lock.h) */
+	bool wait;                   /* wait for the lock instead of failing */
+	bool without_catalog; /* for rebuild: open although the catalog is unusable */
 };
 
 /* Make an archive in @directory (created if missing; -ENOTEMPTY if it has other contents,
  * -EEXIST if it is an archive): config.toml, the first volume with the first head, the
- * catalog. Durable on return. An interrupted init can be run again. */
+ * catalog. Durable on return. An interrupted init can be run again. @label names the first
+ * volume; NULL: after the folder. */
 int archive_init(const char *directory, const struct config *config, const char *label,
 		 struct error *err);
 
-/* True if @directory holds an archive. */
+/* True if @directory holds an archive: a folder with a config.toml. */
 bool archive_exists(const char *directory);
 
 /* -ENOENT: no archive there. -EBUSY: another writer holds the lock. -EBADMSG: the catalog is
- * missing or damaged (the text says to rebuild it), or volumes and catalog disagree.
- * -ESTALE: a volume is older than the catalog knows (a fork). A read-only opener that finds
- * the catalog behind brings it up to date if it can get the lock, and else goes on. */
+ * missing or damaged (the text says to rebuild it). -ENOMEDIUM: no volume folder. A writer
+ * also gets -ESTALE (a volume is older than the catalog knows, or has another history: a
+ * fork) and whatever keeps the catalog from catching up. A reader takes the lock for a
+ * moment if the catalog is behind; if it can't, or it fails, it goes on with what the
+ * catalog knows, and archive_warning() says so. */
 int archive_open(const struct archive_options *options, struct archive **archive_out,
 		 struct error *err);
 
@@ -57,7 +59,16 @@ const struct config *archive_config(const struct archive *archive);
 const char *archive_directory(const struct archive *archive);
 struct budget *archive_budget(struct archive *archive);
 struct pool *archive_pool(struct archive *archive);
+
+/* NULL for an archive opened without catalog: the next three, and archive_id() is zero. */
 struct catalog *archive_catalog(struct archive *archive); /* opener's thread only */
 struct volume_set *archive_volumes(struct archive *archive);
 struct source *archive_source(struct archive *archive); /* any thread */
 void archive_id(const struct archive *archive, struct hash *id_out);
+
+/* Descriptors of the archive's folder and of its volume folder; borrowed. */
+int archive_folder(const struct archive *archive);
+int archive_volume_folder(const struct archive *archive);
+
+/* What the user should know about how it was opened, or NULL. */
+const char *archive_warning(const struct archive *archive);

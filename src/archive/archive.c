@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening and closing. The order follows from who needs whom: folder, lock, configuration,
+ * memory and workers, catalog, volumes, source; closing goes the other way.
+ *
+ * Two catalog handles: one for the opener's thread, with the transactions, and one that the
+ * volume set looks places up with, from any thread, always in what is committed. What the
+ * first one has put and not committed, the archive's source does not see; the few who need
+ * that make a source over the first handle (appender.c, catch_up.c, rebuild.c).
+ *
+ * The configuration is copied by way of its text, which has every setting.
+ */
+#include "archive/archive.h"
+
+#include "archive/catch_up.h"
+#include "archive/lock.h"
+#include "archive/source_local.h"
+#include "archive/volume_set.h"
+#include "base/budget.h"
+#include "base/config.h"
+#include "base/error.h"
+#include "base/pool.h"
+#include "base/text.h"
+#include "catalog/catalog.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct archive {
+	char *directory;
+	int folder_fd;
+	int volume_folder_fd;
+	int lock_fd; /* -1: reader */
+	struct config config;
+	struct budget *budget;
+	struct pool *pool;
+	struct catalog *catalog;  /* the opener's */
+	struct catalog *look_ups; /* the volume set's */
+	struct volume_set *volumes;
+	struct source *source;
+	struct hash id;
+	char *warning; /* or NULL */
+};
+
+bool archive_exists(const char *directory)
+{
+	autoclose int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	return fd >= 0 && fstatat(fd, ARCHIVE_CONFIG_FILE, &st, 0) == 0 &&
+	       S_ISREG(st.st_mode);
+}
+
+void archive_free(struct archive *archive)
+{
+	if (!archive)
+		return;
+	source_free(archive->source);
+	volume_set_free(archive->volumes);
+	catalog_free(archive->look_ups);
+	catalog_free(archive->catalog);
+	pool_free(archive->pool);
+	budget_free(archive->budget);
+	config_done(&archive->config);
+	cleanup_close_p(&archive->lock_fd);
+	cleanup_close_p(&archive->volume_folder_fd);
+	cleanup_close_p(&archive->folder_fd);
+	free(archive->directory);
+	free(archive->warning);
+	free(archive);
+}
+
+static int open_folder(struct archive *archive, const char *directory, struct error *err)
+{
+	archive->directory = strdup(directory);
+	if (!archive->directory)
+		return error_set(err, -ENOMEM, "no memory to open an archive");
+	archive->folder_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (archive->folder_fd < 0)
+		return error_set_errno(err, -errno, "archive '%s'", directory);
+	if (!archive_exists(directory))
+		return error_set(err, -ENOENT, "'%s' holds no archive (no %s)", directory,
+				 ARCHIVE_CONFIG_FILE);
+	return 0;
+}
+
+static int copy_config(struct archive *archive, const struct config *config,
+		       struct error *err)
+{
+	autotext struct text text = { 0 };
+	int r;
+
+	r = config_defaults(&archive->config);
+	if (r == 0)
+		r = config_dump(config, &text);
+	if (r < 0)
+		return error_set(err, r, "no memory for the configuration");
+	return config_parse(&archive->config, "settings", text_string(&text), text.size,
+			    err);
+}
+
+static int open_volume_folder(struct archive *archive, struct error *err)
+{
+	const char *name = archive->config.volume.directory;
+
+	archive->volume_folder_fd =
+		openat(archive->folder_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (archive->volume_folder_fd >= 0)
+		return 0;
+	if (errno == ENOENT)
+		return error_set(
+			err, -ENOMEDIUM,
+			"there is no volume folder '%s': is its medium attached?", name);
+	return error_set_errno(err, -errno, "volume folder '%s'", name);
+}
+
+static int start_engines(struct archive *archive, struct error *err)
+{
+	int r;
+
+	r = budget_new(archive->config.limits.memory, &archive->budget);
+	if (r < 0)
+		return error_set(err, r, "no memory to open an archive");
+	return pool_new(config_jobs(&archive->config), &archive->pool, err);
+}
+
+/* An own handle each for the opener and for look-ups. */
+static int open_catalogs(struct archive *archive, struct error *err)
+{
+	autofree char *path = NULL;
+	int r;
+
+	if (asprintf(&path, "%s/%s", archive->directory, ARCHIVE_CATALOG_FILE) < 0) {
+		path = NULL; /* undefined after a failure */
+		return error_set(err, -ENOMEM, "no memory to open the catalog");
+	}
+	r = catalog_open(path, &archive->catalog, err);
+	if (r == -ENOENT)
+		return error_set(err, -EBADMSG,
+				 "the catalog is missing: rebuild it from the volumes");
+	if (r == -EBADMSG)
+		return error_prefix(err, r, "rebuild the catalog from the volumes");
+	if (r < 0)
+		return r;
+	catalog_archive_id(archive->catalog, &archive->id);
+	return catalog_open(path, &archive->look_ups, err);
+}
+
+static int open_volumes(struct archive *archive, struct error *err)
+{
+	const struct volume_set_options options = {
+		.folder_fd = archive->volume_folder_fd,
+		.archive_id = archive->id,
+		.catalog = archive->look_ups,
+		.budget = archive->budget,
+	};
+	int r;
+
+	r = volume_set_new(&options, &archive->volumes, err);
+	if (r < 0)
+		return r;
+	return source_local_new(archive->volumes, archive->budget, &archive->source, err);
+}
+
+static int set_warning(struct archive *archive, const char *text)
+{
+	free(archive->warning);
+	archive->warning = strdup(text);
+	return archive->warning ? 0 : -ENOMEM;
+}
+
+/* Run with the lock, which a reader takes for the moment. */
+static int catch_up_locked(struct archive *archive, struct catch_up *catch_up,
+			   struct error *err)
+{
+	autoclose int lock_fd = -1;
+	int r;
+
+	if (archive->lock_fd < 0) {
+		r = lock_take(archive->folder_fd, false, &lock_fd, err);
+		if (r < 0)
+			return r;
+	}
+	return catch_up_run(catch_up, err);
+}
+
+static int note_old_commits(struct archive *archive, const struct catch_up *catch_up)
+{
+	char text[ERROR_TEXT_MAX];
+
+	if (catch_up->old_commits == 0)
+		return 0;
+	(void)snprintf(text, sizeof(text),
+		       "a volume with %" PRIu64
+		       " older commits was attached: rebuild the "
+		       "catalog to see them",
+		       catch_up->old_commits);
+	return set_warning(archive, text);
+}
+
+static int try_catch_up(struct archive *archive, struct error *err)
+{
+	struct catch_up catch_up = {
+		.folder_fd = archive->volume_folder_fd,
+		.archive_id = archive->id,
+		.catalog = archive->catalog,
+		.budget = archive->budget,
+	};
+	bool needed = false;
+	int r;
+
+	r = catch_up_needed(&catch_up, &needed, err);
+	if (r < 0 || !needed)
+		return r;
+	r = catch_up_locked(archive, &catch_up, err);
+	if (r < 0)
+		return r;
+	r = note_old_commits(archive, &catch_up);
+	return r < 0 ? error_set(err, r, "no memory to open an archive") : 0;
+}
+
+/* Readers go on with what the catalog knows. That another process is writing, or that this
+ * user may not write, is not worth a word. */
+static int bring_up_to_date(struct archive *archive, struct error *err)
+{
+	struct error why = { 0 };
+	int r;
+
+	if (archive->lock_fd >= 0)
+		return try_catch_up(archive, err);
+	r = try_catch_up(archive, &why);
+	if (r == 0 || r == -EBUSY || r == -EACCES || r == -EROFS || r == -EPERM)
+		return 0;
+	r = set_warning(archive, why.text);
+	return r < 0 ? error_set(err, r, "no memory to open an archive") : 0;
+}
+
+static int open_all(struct archive *archive, const struct archive_options *options,
+		    struct error *err)
+{
+	int r;
+
+	r = open_folder(archive, options->directory, err);
+	if (r < 0)
+		return r;
+	r = copy_config(archive, options->config, err);
+	if (r < 0)
+		return r;
+	if (options->writable)
+		r = lock_take(archive->folder_fd, options->wait, &archive->lock_fd, err);
+	if (r == 0)
+		r = open_volume_folder(archive, err);
+	if (r == 0)
+		r = start_engines(archive, err);
+	if (r < 0 || options->without_catalog)
+		return r;
+	r = open_catalogs(archive, err);
+	if (r == 0)
+		r = open_volumes(archive, err);
+	if (r == 0)
+		r = bring_up_to_date(archive, err);
+	return r;
+}
+
+int archive_open(const struct archive_options *options, struct archive **archive_out,
+		 struct error *err)
+{
+	autoptr(archive) archive = calloc(1, sizeof(*archive));
+	int r;
+
+	if (!archive)
+		return error_set(err, -ENOMEM, "no memory to open an archive");
+	archive->folder_fd = -1;
+	archive->volume_folder_fd = -1;
+	archive->lock_fd = -1;
+	r = open_all(archive, options, err);
+	if (r < 0)
+		return r;
+	*archive_out = take_ptr(archive);
+	return 0;
+}
+
+const struct config *archive_config(const struct archive *archive)
+{
+	return &archive->config;
+}
+
+const char *archive_directory(const struct archive *archive)
+{
+	return archive->directory;
+}
+
+struct budget *archive_budget(struct archive *archive)
+{
+	return archive->budget;
+}
+
+struct pool *archive_pool(struct archive *archive)
+{
+	return archive->pool;
+}
+
+struct catalog *archive_catalog(struct archive *archive)
+{
+	return archive->catalog;
+}
+
+struct volume_set *archive_volumes(struct archive *archive)
+{
+	return archive->volumes;
+}
+
+struct source *archive_source(struct archive *archive)
+{
+	return archive->source;
+}
+
+void archive_id(const struct archive *archive, struct hash *id_out)
+{
+	*id_out = archive->id;
+}
+
+int archive_folder(const struct archive *archive)
+{
+	return archive->folder_fd;
+}
+
+int archive_volume_folder(const struct archive *archive)
+{
+	return archive->volume_folder_fd;
+}
+
+const char *archive_warning(const struct archive *archive)
+{
+	return archive->warning;
+}

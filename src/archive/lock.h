@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* The writer's lock of an archive: flock() on its `lock` file, so that it ends with the
+ * process that holds it, however that ends. The file's text names the holder for messages
+ * only. Readers take no lock.
+ *
+ * Threads: pure functions; the descriptor is the lock.
+ */
+#include <stdbool.h>
+
+struct error;
+
+#define ARCHIVE_LOCK_FILE "lock"
+
+/* Take the lock of the archive in folder @dir_fd, making the file if there is none. Close
+ * *fd_out to release it. With @wait this blocks until the lock is free, else -EBUSY (the
+ * text names the holder's process). -EACCES, -EROFS: this user can't write here. */
+int lock_take(int dir_fd, bool wait, int *fd_out, struct error *err);

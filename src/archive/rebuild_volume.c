@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* Records are read from the last one back to the header, as the chain goes. Where a record
+ * is beyond repair the chain ends, because the place of the one before it stood in the lost
+ * one. But the pages of the stripes before the lost record name that place too. So the
+ * search begins again as if the volume ended where the lost record is, until the header
+ * record is reached or nothing more is found. What the lost record listed stays unknown.
+ */
+#include "archive/rebuild_volume.h"
+
+#include "archive/backend_cut.h"
+#include "archive/volume_folder.h"
+#include "archive/volume_rows.h"
+#include "base/error.h"
+#include "catalog/placement.h"
+#include "volume/backend.h"
+#include "volume/chain.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+void rebuild_tell(struct rebuild *rebuild, const char *fmt, ...)
+{
+	char text[ERROR_TEXT_MAX];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	rebuild->report.problems++;
+	if (rebuild->problem)
+		rebuild->problem(rebuild->context, text);
+}
+
+/* How far the walk over one volume has come. */
+struct progress {
+	struct rebuild *rebuild;
+	const char *name;
+	uint64_t records;
+	uint64_t
+		previous; /* offset of the record that the last one read names; or NONE */
+	uint64_t sequence; /* of the last one read */
+	bool sealed;
+	bool failed; /* taking it in failed, not reading */
+};
+
+static bool is_bad_head(int r)
+{
+	return r == -ESTALE || r == -EBADMSG || r == -EPROTONOSUPPORT;
+}
+
+static int take_head(struct progress *progress, const struct record *record,
+		     struct error *err)
+{
+	struct rebuild *rebuild = progress->rebuild;
+	struct error why = { 0 };
+	int r;
+
+	r = replay_take(&rebuild->replay, record, &why);
+	if (r >= 0) {
+		rebuild->report.commits += r == 0;
+		return 0;
+	}
+	if (!is_bad_head(r)) {
+		if (err)
+			*err = why;
+		return r;
+	}
+	rebuild_tell(rebuild, "'%s': %s", progress->name, why.text);
+	return 0;
+}
+
+static int take_record(void *context, const struct record *record,
+		       const struct stripe_info *own, struct error *err)
+{
+	struct progress *progress = context;
+	struct rebuild *rebuild = progress->rebuild;
+	int r;
+
+	progress->records++;
+	progress->previous = record->previous_offset;
+	progress->sequence = record->sequence;
+	if (!hash_equal(&record->archive_id, &rebuild->archive_id)) {
+		rebuild_tell(rebuild, "'%s': record %" PRIu64 " is of another archive",
+			     progress->name, record->sequence);
+		return 0;
+	}
+	r = catalog_put_record(rebuild->catalog, record, own, err);
+	if (r == 0)
+		r = take_head(progress, record, err);
+	if (r < 0) {
+		progress->failed = true;
+		return r;
+	}
+	rebuild->report.records++;
+	progress->sealed |= record->kind == STRIPE_END;
+	return 0;
+}
+
+/* Read back from @end as far as the chain goes. 1: look further back, 0: done. */
+static int read_back(struct progress *progress, struct backend *backend,
+		     const struct uuid *volume, uint64_t end, struct error *err)
+{
+	struct rebuild *rebuild = progress->rebuild;
+	uint64_t before = progress->records;
+	autoptr(backend) cut = NULL;
+	struct error why = { 0 };
+	int r;
+
+	r = backend_cut_new(backend, end, &cut, err);
+	if (r < 0)
+		return r;
+	r = chain_visit_back(cut, volume, take_record, progress, &why);
+	if (r == 0)
+		return 0;
+	if (progress->failed || r == -ENOMEM) {
+		if (err)
+			*err = why;
+		return r;
+	}
+	if (progress->records == before) {
+		rebuild_tell(rebuild, "'%s': no record before byte %" PRIu64,
+			     progress->name, end);
+		return 0;
+	}
+	rebuild_tell(rebuild,
+		     "'%s': the record before record %" PRIu64 ", at byte %" PRIu64
+		     ", is lost: %s",
+		     progress->name, progress->sequence, progress->previous, why.text);
+	return 1;
+}
+
+int rebuild_volume(struct rebuild *rebuild, const struct volume_file *file,
+		   struct error *err)
+{
+	struct progress progress = { .rebuild = rebuild, .name = file->name };
+	autoptr(backend) backend = NULL;
+	struct error why = { 0 };
+	uint64_t end;
+	int r;
+
+	r = backend_file_open(rebuild->folder_fd, file->name, 0, &backend, &why);
+	if (r < 0) {
+		rebuild_tell(rebuild, "%s", why.text);
+		return r == -ENOMEM ? error_set(err, r, "%s", why.text) : 0;
+	}
+	end = backend_position(backend);
+	do {
+		r = read_back(&progress, backend, &file->uuid, end, err);
+		end = progress.previous;
+	} while (r > 0 && end != RECORD_OFFSET_NONE && end > 0);
+	if (r < 0)
+		return r;
+	rebuild->report.volumes++;
+	return progress.sealed ? volume_rows_put(rebuild->catalog, file, true, err) : 0;
+}

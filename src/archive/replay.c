@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* Heads may come in any order and, from checkpoints, more than once; commits are replayed in
+ * order of their numbers. Between two heads that follow each other in the chain, what lies
+ * between their trees is what the later commit did. Where heads are missing, because their
+ * volume is, the next known one stands for them all.
+ *
+ * The heads wait in the catalog's own table, so that nothing here grows with their number.
+ */
+#include "archive/replay.h"
+
+#include "archive/head.h"
+#include "archive/salvage.h"
+#include "archive/source.h"
+#include "archive/tree_diff.h"
+#include "base/error.h"
+#include "catalog/history.h"
+#include "volume/record.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* The catalog's commit numbered @sequence: 0, or CATALOG_END. */
+static int get_head(struct catalog *catalog, uint64_t sequence, struct head *head_out,
+		    struct error *err)
+{
+	struct commit_row row = { 0 };
+	int r;
+
+	r = catalog_get_commit(catalog, sequence, &row, err);
+	if (r != 0)
+		return r;
+	r = head_decode(row.head, strlen(row.head), head_out, err);
+	commit_row_done(&row);
+	return r;
+}
+
+static void set_last(struct replay *replay, const struct head *head)
+{
+	replay->started = true;
+	replay->last = head->sequence;
+	replay->last_hash = head->hash;
+	replay->root = head->tree;
+}
+
+int replay_init(struct replay *replay, struct catalog *catalog, struct error *err)
+{
+	struct head head = { 0 };
+	int r;
+
+	*replay = (struct replay){ .catalog = catalog };
+	r = get_head(catalog, VERSION_CURRENT, &head, err);
+	if (r == CATALOG_END)
+		return 0;
+	if (r < 0)
+		return r;
+	set_last(replay, &head);
+	head_done(&head);
+	return 0;
+}
+
+static int take(struct replay *replay, const struct head *head, const char *json,
+		struct error *err)
+{
+	struct commit_row known = { 0 };
+	bool equal;
+	int r;
+
+	r = catalog_get_commit(replay->catalog, head->sequence, &known, err);
+	if (r < 0)
+		return r;
+	if (r == 0) {
+		equal = hash_equal(&known.hash, &head->hash);
+		commit_row_done(&known);
+		if (equal)
+			return REPLAY_KNOWN;
+		return error_set(err, -ESTALE,
+				 "there are two commits number %" PRIu64
+				 ": the archive was continued from an older state",
+				 head->sequence);
+	}
+	if (replay->started && head->sequence <= replay->last)
+		return REPLAY_OLD;
+	return catalog_put_commit(replay->catalog, head->sequence, &head->hash, json,
+				  err);
+}
+
+int replay_take(struct replay *replay, const struct record *record, struct error *err)
+{
+	struct head head = { 0 };
+	int r;
+
+	if (!record->head || record->head_size == 0)
+		return REPLAY_KNOWN;
+	r = head_decode(record->head, record->head_size, &head, err);
+	if (r < 0)
+		return r;
+	r = take(replay, &head, record->head, err);
+	head_done(&head);
+	return r;
+}
+
+struct change {
+	struct catalog *catalog;
+	uint64_t sequence;
+};
+
+static int put_change(void *context, const uint8_t *key, size_t key_size,
+		      const char *line, size_t line_size, struct error *err)
+{
+	const struct change *change = context;
+	struct manifest manifest = { 0 };
+	int r;
+
+	if (!line)
+		return catalog_end_version(change->catalog, change->sequence, key,
+					   key_size, err);
+	r = manifest_decode(line, line_size, &manifest, err);
+	if (r < 0)
+		return r;
+	r = catalog_put_version(change->catalog, change->sequence, &manifest, line,
+				line_size, err);
+	manifest_done(&manifest);
+	return r;
+}
+
+static int check_chain(const struct replay *replay, const struct head *head,
+		       struct error *err)
+{
+	if (!replay->started || head->sequence != replay->last + 1 ||
+	    hash_equal(&head->previous, &replay->last_hash))
+		return 0;
+	return error_set(err, -ESTALE,
+			 "it does not follow commit %" PRIu64
+			 ": the archive was continued from an older state",
+			 replay->last);
+}
+
+static bool is_damage(int r)
+{
+	return r == -EBADMSG || r == -ENOMEDIUM || r == -ENOENT || r == -EIO ||
+	       r == -EPROTONOSUPPORT || r == -ESTALE;
+}
+
+/* Make a failure an event, or the error that it is. */
+static int report_damage(const struct head *head, int r, const struct error *why,
+			 const struct replay_events *events, struct error *err)
+{
+	if (events->damaged && is_damage(r))
+		return events->damaged(events->context, head->sequence, why, err);
+	if (err)
+		*err = *why;
+	return error_prefix(err, r, "commit %" PRIu64, head->sequence);
+}
+
+/* Put what @head did. Damage is an event, and then what can be read of its tree counts. */
+static int replay_head(struct replay *replay, struct source *source,
+		       const struct head *head, const struct replay_events *events,
+		       struct error *err)
+{
+	struct change change = { .catalog = replay->catalog, .sequence = head->sequence };
+	struct error why = { 0 };
+	int r;
+
+	r = check_chain(replay, head, &why);
+	if (r < 0)
+		r = report_damage(head, r, &why, events, err);
+	if (r < 0)
+		return r;
+	r = tree_diff(source, &replay->root, &head->tree, put_change, &change, &why);
+	if (r == 0)
+		return 0;
+	r = report_damage(head, r, &why, events, err);
+	if (r < 0)
+		return r;
+	return salvage_tree(replay->catalog, source, head->sequence, &head->tree, err);
+}
+
+static int report_gap(const struct replay *replay, uint64_t next,
+		      const struct replay_events *events, struct error *err)
+{
+	uint64_t first = replay->started ? replay->last + 1 : 0;
+
+	if (first == next || !events->missing)
+		return 0;
+	return events->missing(events->context, first, next - 1, err);
+}
+
+/* Replay the commit numbered @sequence, if it is known. */
+static int replay_sequence(struct replay *replay, struct source *source,
+			   uint64_t sequence, const struct replay_events *events,
+			   struct error *err)
+{
+	struct head head = { 0 };
+	int r;
+
+	r = get_head(replay->catalog, sequence, &head, err);
+	if (r == CATALOG_END)
+		return 0;
+	if (r < 0)
+		return r;
+	r = report_gap(replay, sequence, events, err);
+	if (r == 0)
+		r = replay_head(replay, source, &head, events, err);
+	if (r == 0)
+		set_last(replay, &head);
+	head_done(&head);
+	return r;
+}
+
+int replay_run(struct replay *replay, struct source *source,
+	       const struct replay_events *events, struct error *err)
+{
+	const struct replay_events none = { 0 };
+	uint64_t first = replay->started ? replay->last + 1 : 0;
+	struct head newest = { 0 };
+	uint64_t last;
+	int r;
+
+	r = get_head(replay->catalog, VERSION_CURRENT, &newest, err);
+	if (r == CATALOG_END)
+		return 0;
+	if (r < 0)
+		return r;
+	last = newest.sequence;
+	head_done(&newest);
+	for (uint64_t sequence = first; sequence <= last; sequence++) {
+		r = replay_sequence(replay, source, sequence, events ? events : &none,
+				    err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
