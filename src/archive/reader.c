@@ -41,8 +41,12 @@ struct cached_frame {
 struct reader {
 	struct source *source; /* borrowed */
 	struct frame_decoder *decoder;
-	uint8_t *stored;                   /* FRAME_STORED_MAX bytes: one frame as read */
 	const struct segment_ref *segment; /* the last one used, or NULL */
+	uint8_t *run;                      /* RUN_SIZE bytes: stored frames as fetched */
+	uint32_t run_first; /* frames [first, first + count) of `segment` */
+	uint32_t run_count;
+	uint32_t expected; /* the frame that comes next if reading goes on in order */
+	unsigned streak;   /* runs fetched in order so far */
 	struct cached_frame *frames;
 	unsigned frame_count;
 	uint64_t tick;
