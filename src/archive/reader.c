@@ -160,8 +160,8 @@ static int verify_frame(const struct segment_ref *segment, uint32_t number,
 static uint32_t run_length(const struct reader *reader, uint32_t number)
 {
 	const struct segment_table *table = reader->segment->table;
-	uint32_t limit =
-		reader->streak < 3 ? FRAME_STORED_MAX << reader->streak : RUN_SIZE;
+	uint32_t limit = reader->streak < 3 ? (uint32_t)FRAME_STORED_MAX << reader->streak
+					    : RUN_SIZE;
 	uint32_t size = table->frames[number].stored_size;
 	uint32_t count = 1;
 
