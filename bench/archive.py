@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Measures commit, restore and rebuild against peers, side by side in one run.
+
+    bench/archive.py [--program build-release/src/cli/blockframe] [--rounds 3] [--work DIR]
+                     [--only large|tar|tree] [--size GIB]
+
+Every round runs each program once, in turn, on the same input in the page cache, each writing
+to the same disk. Printed are the medians, and the medians of the ratios pair by pair, which hold
+when the machine's speed drifts. Peers that are not installed are left out.
+"""
+import argparse
+import os
+import pathlib
+import random
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+ENVIRONMENT = dict(os.environ, RESTIC_PASSWORD='bench', BORG_PASSPHRASE='',
+                   BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK='yes',
+                   BORG_RELOCATED_REPO_ACCESS_IS_OK='yes')
+
+
+def run(*command, stdout=subprocess.DEVNULL, cwd=None):
+    """Seconds and peak memory in KiB of one command, which must succeed."""
+    start = time.monotonic()
+    process = subprocess.Popen([str(c) for c in command], stdout=stdout,
+                               stderr=subprocess.PIPE, env=ENVIRONMENT, cwd=cwd)
+    error = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.monotonic() - start
+    if status != 0:
+        sys.exit(f'{" ".join(map(str, command))}: status {status}: {error.decode()[-400:]}')
+    return seconds, usage.ru_maxrss
+
+
+def settle():
+    """What one program left for the disk to write must not slow the next one down."""
+    subprocess.run(['sync'], check=True)
+
+
+def fresh(path):
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path
+
+
+def warm(path):
+    """Read everything once, so that the source is in the page cache."""
+    subprocess.run(['sh', '-c', 'find "$0" -type f -print0 | xargs -0 cat >/dev/null', path],
+                   check=True)
+
+
+class Table:
+    """Rows of seconds by program; the first program is ours."""
+
+    def __init__(self, title, amount=None):
+        self.title, self.amount, self.rows, self.memory = title, amount, {}, {}
+
+    def add(self, name, measured):
+        seconds, memory = measured
+        self.rows.setdefault(name, []).append(seconds)
+        self.memory[name] = max(memory, self.memory.get(name, 0))
+
+    def show(self, targets=()):
+        print(f'\n{self.title}')
+        ours = next(iter(self.rows))
+        for name, seconds in self.rows.items():
+            median = statistics.median(seconds)
+            rate = f'{self.amount / median / 1e9:6.2f} GB/s' if self.amount else ''
+            ratio = statistics.median(a / b for a, b in zip(self.rows[ours], seconds))
+            against = '' if name == ours else f'   ours takes {ratio:.2f} of its time'
+            print(f'  {name:24} {median:8.2f} s {rate} {self.memory[name] // 1024:6} MiB{against}')
+        for text in targets:
+            print(f'  target: {text}')
+
+
+class Bench:
+    def __init__(self, options):
+        self.program = pathlib.Path(options.program).resolve()
+        self.rounds, self.size = options.rounds, options.size
+        self.work = pathlib.Path(options.work).resolve()
+        self.work.mkdir(parents=True, exist_ok=True)
+
+    def blockframe(self, archive, *arguments, **keywords):
+        return run(self.program, arguments[0], '-a', archive, '-q', *arguments[1:], **keywords)
+
+    def init(self, archive):
+        shutil.rmtree(archive, ignore_errors=True)
+        run(self.program, 'init', '-q', archive)
+
+    def commit(self, table, name, source, *options):
+        archive = self.work / 'archive'
+        self.init(archive)
+        settle()
+        table.add(name, self.blockframe(archive, 'commit', *options, source))
+
+    def restic(self, table, source, again=False):
+        if not shutil.which('restic'):
+            return
+        repository = self.work / 'restic'
+        if not again:
+            shutil.rmtree(repository, ignore_errors=True)
+            run('restic', 'init', '-q', '-r', repository)
+        settle()
+        table.add('restic backup', run('restic', 'backup', '-q', '-r', repository,
+                                       '--no-cache', source))
+
+    def borg(self, table, source, again=False):
+        if not shutil.which('borg'):
+            return
+        repository = self.work / 'borg'
+        if not again:
+            shutil.rmtree(repository, ignore_errors=True)
+            run('borg', 'init', '-e', 'none', repository)
+        settle()
+        table.add('borg create', run('borg', 'create', '-C', 'zstd,3',
+                                     f'{repository}::{time.monotonic_ns()}', source))
+
+    def large(self):
+        """A file that does not compress."""
+        file = self.work / 'random.bin'
+        size = int(self.size * 2**30)
+        if not file.exists() or file.stat().st_size != size:
+            with open(file, 'wb') as f:
+                for _ in range(size >> 24):
+                    f.write(random.randbytes(1 << 24))
+        table = Table(f'{self.size} GiB that do not compress, durable', size)
+        warm(file)
+        for _ in range(self.rounds):
+            self.commit(table, 'blockframe compact', file, '--policy', 'compact')
+            self.restic(table, file)
+            self.borg(table, file)
+        table.show(['at least 1.5 GB/s; at most 0.167 of restic and 0.25 of borg'])
+
+    def make_tar(self):
+        tar = self.work / 'programs.tar'
+        if not tar.exists():
+            subprocess.run(['sh', '-c', 'cd / && tar -cf - usr/bin usr/lib usr/include '
+                            '2>/dev/null | head -c 1073741824 >"$0"', tar], check=True)
+        return tar
+
+    def tar(self):
+        tar = self.make_tar()
+        amount = tar.stat().st_size
+        commit = Table('commit: 1 GiB tar of programs and headers', amount)
+        restore = Table('restore of the 1 GiB tar', amount)
+        packed, out = self.work / 'programs.tar.zst', self.work / 'out'
+        warm(tar)
+        for _ in range(self.rounds):
+            self.commit(commit, 'blockframe commit', tar, '--policy', 'compact')
+            packed.unlink(missing_ok=True)
+            settle()
+            commit.add('zstd -T2 -3', run('zstd', '-q', '-T2', '-3', tar, '-o', packed))
+            fresh(out)
+            settle()
+            restore.add('blockframe restore',
+                        self.blockframe(self.work / 'archive', 'restore', '/programs.tar',
+                                        '--to', out))
+            fresh(out)
+            settle()
+            with open(out / 'file', 'wb') as f:
+                restore.add('zstd -dc >file', run('zstd', '-q', '-dc', packed, stdout=f))
+        commit.show(['at most 1.15 of zstd'])
+        restore.show(['at most 1.25 of zstd (0.8 of its rate)'])
+
+    def make_tree(self):
+        """60,000 small files: the system's own, copied until there are enough."""
+        tree = self.work / 'tree'
+        if tree.exists():
+            return tree
+        count = 0
+        for copy in range(100):
+            for top in ('/usr/include', '/usr/share/doc', '/usr/share/perl', '/usr/lib/python3'):
+                for folder, _, files in os.walk(top):
+                    to = tree / str(copy) / folder.lstrip('/')
+                    for name in files:
+                        source = os.path.join(folder, name)
+                        if os.path.islink(source) or os.path.getsize(source) > 200_000:
+                            continue
+                        to.mkdir(parents=True, exist_ok=True)
+                        with open(source, 'rb') as f, open(to / name, 'wb') as g:
+                            g.write(f.read() + b'%d' % copy)
+                        count += 1
+                        if count == 60_000:
+                            return tree
+        return tree
+
+    def tree(self):
+        tree = self.make_tree()
+        archive, out = self.work / 'archive', self.work / 'out'
+        first = Table('commit: 60,000 small files')
+        again = Table('commit again, unchanged')
+        restore = Table('restore of the tree')
+        rebuild = Table('catalog rebuild')
+        packed = self.work / 'tree.tar'
+        subprocess.run(['tar', '-cf', packed, '-C', self.work, 'tree'], check=True)
+        warm(tree)
+        for _ in range(self.rounds):
+            self.commit(first, 'blockframe commit', tree)
+            self.restic(first, tree)
+            self.borg(first, tree)
+            again.add('blockframe commit', self.blockframe(archive, 'commit', tree))
+            self.restic(again, tree, again=True)
+            self.borg(again, tree, again=True)
+            fresh(out)
+            settle()
+            restore.add('blockframe restore',
+                        self.blockframe(archive, 'restore', '/tree', '--to', out))
+            fresh(out)
+            settle()
+            restore.add('tar -x', run('tar', '-xf', packed, '-C', out))
+            rebuild.add('blockframe rebuild', run(self.program, 'catalog', 'rebuild', '-q',
+                                                  '-a', archive))
+        first.show(['at most 0.5 of restic and of borg'])
+        again.show(['at most 0.25 of theirs'])
+        restore.show(['at most 1.3 of tar'])
+        rebuild.show(['under 5 s'])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--program', default='build-release/src/cli/blockframe')
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--work', default='/var/tmp/blockframe-bench')
+    parser.add_argument('--only', choices=['large', 'tar', 'tree'])
+    parser.add_argument('--size', type=float, default=4, help='GiB of the large file')
+    options = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+    bench = Bench(options)
+    for name in [options.only] if options.only else ['large', 'tar', 'tree']:
+        getattr(bench, name)()
+
+
+if __name__ == '__main__':
+    main()
