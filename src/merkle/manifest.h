@@ -8,6 +8,7 @@
  */
 #include "base/cleanup.h"
 #include "merkle/hash.h"
+#include "merkle/key.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,8 +19,9 @@ struct text;
 
 #define MANIFEST_XATTR_INLINE_MAX 1024u /* bytes; longer values are content */
 #define MANIFEST_SEGMENTS_INLINE_MAX 64u
-#define MANIFEST_LINE_MAX 262143u /* bytes, newline included */
-#define MANIFEST_KEY_MAX 4096u	  /* bytes */
+#define MANIFEST_LINE_MAX 262143u                  /* bytes, newline included */
+#define MANIFEST_SEGMENT_SIZE (UINT64_C(32) << 20) /* bytes of all but the last piece */
+#define MANIFEST_LIST_PAGE_SEGMENTS 2000u          /* ids in all but the last list page */
 
 enum entry_type {
 	ENTRY_FILE = 1,
@@ -36,12 +38,6 @@ struct entry_time {
 	uint32_t nanoseconds;
 };
 
-/* Bytes that may hold anything. */
-struct bytes {
-	uint8_t *data; /* owned; NULL if size is 0 */
-	size_t size;
-};
-
 /* Whole content inside a pack. */
 struct pack_place {
 	struct hash segment; /* zero: not in a pack */
@@ -50,7 +46,7 @@ struct pack_place {
 
 struct manifest_xattr {
 	struct bytes name;
-	uint64_t size;	    /* bytes of value */
+	uint64_t size;      /* bytes of value */
 	struct bytes value; /* if size <= MANIFEST_XATTR_INLINE_MAX */
 	struct hash hash;   /* of longer values, and where they stand */
 	struct pack_place pack;
@@ -65,7 +61,7 @@ struct manifest {
 	struct bytes key; /* components joined by NUL */
 	enum entry_type type;
 	uint32_t version; /* from 1 */
-	uint32_t mode;	  /* permission, set-id and sticky bits */
+	uint32_t mode;    /* permission, set-id and sticky bits */
 	uint32_t uid;
 	uint32_t gid;
 	struct bytes user; /* empty if unknown */
@@ -73,7 +69,7 @@ struct manifest {
 	struct entry_time mtime;
 	struct entry_time ctime;
 	uint64_t inode;
-	struct bytes link;   /* key-like path ('/' joined) naming the inode; empty: one link */
+	struct bytes link;   /* path ('/' joined) naming the inode; empty: one link */
 	struct bytes target; /* of a symlink */
 	uint64_t device;     /* st_rdev */
 	struct bytes source; /* of a topmost entry */
@@ -95,26 +91,26 @@ struct manifest {
 const char *entry_type_name(enum entry_type type);
 
 /* Append the manifest as one JSON line, newline included, to @out. -EINVAL if it would be
- * longer than MANIFEST_LINE_MAX, -ENOMEM. */
+ * longer than MANIFEST_LINE_MAX or manifest_decode() would refuse it, -ENOMEM. */
 int manifest_encode(const struct manifest *manifest, struct text *out, struct error *err);
 
 /* Decode one line (with or without its newline) into *manifest_out; release it with
- * manifest_done(). -EBADMSG for anything that is not exactly one valid manifest. */
+ * manifest_done(). Unknown members are skipped. -EBADMSG for anything that is not exactly one
+ * valid manifest, -ENOMEM. */
 int manifest_decode(const char *line, size_t size, struct manifest *manifest_out,
 		    struct error *err);
 
-/* Only the key of a line, without a full parse where that is possible: at most
- * MANIFEST_KEY_MAX bytes into @key_out. -EBADMSG. */
+/* Only the key of a line, without a full parse where that is possible (what follows may be
+ * damaged then): at most MANIFEST_KEY_MAX bytes into @key_out. -EBADMSG, -ENOMEM. */
 int manifest_decode_key(const char *line, size_t size, uint8_t *key_out,
 			size_t *key_size_out, struct error *err);
 
 /* Everything but key, version and source is the same: no new version is needed. */
 bool manifest_same(const struct manifest *a, const struct manifest *b);
 
+/* What is wrong with @manifest, or NULL: the rules of docs/format.md 7.3 that go beyond the
+ * types of the fields. A constant text. */
+const char *manifest_problem(const struct manifest *manifest);
+
 /* Free what @manifest owns and zero it. */
 void manifest_done(struct manifest *manifest);
-
-/* Keys: order of the tree; from and to a path with '/' (caller frees; NUL-terminated). */
-int key_compare(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size);
-int key_from_path(const char *path, struct bytes *key_out, struct error *err);
-int key_to_path(const uint8_t *key, size_t size, char **path_out);
