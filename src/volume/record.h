@@ -108,6 +108,12 @@ void stripe_info_done(struct stripe_info *stripe);
 size_t record_size(const struct record *record);
 size_t stripe_entry_size(const struct stripe_info *stripe);
 
+/* One stripe's entry alone: write stripe_entry_size() bytes; read what that wrote (-EBADMSG
+ * otherwise, -ENOMEM; release with stripe_info_done()). */
+void stripe_info_encode(const struct stripe_info *stripe, uint8_t *out);
+int stripe_info_decode(const uint8_t *data, size_t size, struct stripe_info *stripe_out,
+		       struct error *err);
+
 /* Encode into a new buffer of record_size() bytes at *data_out that the caller frees, and
  * set record->hash. -E2BIG beyond RECORD_SIZE_MAX, -ENOMEM. */
 int record_encode(struct record *record, uint8_t **data_out, size_t *size_out,

@@ -175,6 +175,25 @@ static int decode_stripe(struct input *in, const struct record *record,
 	return 0;
 }
 
+int stripe_info_decode(const uint8_t *data, size_t size, struct stripe_info *stripe_out,
+		       struct error *err)
+{
+	const struct record record = { .log_end = UINT64_MAX };
+	struct stripe_info stripe = { 0 };
+	struct input in = { .data = data, .size = size };
+	int r;
+
+	r = decode_stripe(&in, &record, &stripe, err);
+	if (r == 0 && in.size)
+		r = damaged(err, "bytes after a stripe");
+	if (r < 0) {
+		stripe_info_done(&stripe);
+		return r;
+	}
+	*stripe_out = stripe;
+	return 0;
+}
+
 static int decode_stripes(struct input *in, size_t count, struct record *record,
 			  struct error *err)
 {
