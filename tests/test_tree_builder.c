@@ -210,6 +210,7 @@ static void a_tree_has_more_levels_the_larger_it_is(void **state)
 		fixture_init(&f, counts[i]);
 		tree_model_fill(&f.model);
 		update(&f, NULL);
+		assert_int_equal(source_memory_reads(f.source), 0);
 		decode_root(&f, &page);
 		assert_int_equal(page->level, i);
 		fixture_done(&f);
@@ -257,11 +258,18 @@ static void a_tree_cut_off_anywhere_is_as_a_fresh_one(void **state)
 	fixture_done(&f);
 }
 
+static bool ends_page(const struct tree_model *model, uint32_t i, unsigned level)
+{
+	autotext struct text key = { 0 };
+
+	tree_model_key(model, i, &key);
+	return tree_page_ends_after((const uint8_t *)key.data, key.size, level);
+}
+
 /* An index page that ends at once has one child; as the only page of its level it would not
  * be there. */
 static void a_lone_child_becomes_the_root(void **state)
 {
-	autotext struct text key = { 0 };
 	unsigned found = 0;
 
 	(void)state;
@@ -270,9 +278,7 @@ static void a_lone_child_becomes_the_root(void **state)
 		struct fixture f;
 
 		fixture_init(&f, i + 400);
-		tree_model_key(&f.model, i, &key);
-		if (tree_page_ends_after((const uint8_t *)key.data, key.size, 0) &&
-		    tree_page_ends_after((const uint8_t *)key.data, key.size, 1)) {
+		if (ends_page(&f.model, i, 0) && ends_page(&f.model, i, 1)) {
 			found++;
 			for (uint32_t k = i - 50; k < f.model.count; k++)
 				f.model.versions[k] = 1;
@@ -287,6 +293,67 @@ static void a_lone_child_becomes_the_root(void **state)
 		fixture_done(&f);
 	}
 	assert_true(found > 0);
+}
+
+/* An index page that ended with the tree, not by its last key, though all leaves did. */
+static void the_last_index_page_goes_on_when_entries_are_appended(void **state)
+{
+	struct tree_model old;
+	struct fixture f;
+	uint32_t last;
+
+	(void)state;
+	fixture_init(&f, 31000);
+	for (last = 30000; !ends_page(&f.model, last, 0) || ends_page(&f.model, last, 1);)
+		last++;
+	memset(f.model.versions, 0, f.model.count * sizeof(*f.model.versions));
+	for (uint32_t i = 0; i <= last; i++)
+		f.model.versions[i] = 1;
+	update(&f, NULL);
+	tree_model_copy(&f.model, &old);
+	f.model.versions[last + 5] = 1;
+	update(&f, &old);
+	assert_as_fresh(&f);
+	tree_model_done(&old);
+	fixture_done(&f);
+}
+
+/* Where a line gives way to another of the same size, pages begin and end as before. */
+static void pages_are_not_read_behind_boundaries_that_meet(void **state)
+{
+	unsigned reads = 0;
+	const unsigned rounds = 30;
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f, 1500);
+	f.model.padding = 6000;
+	tree_model_fill(&f.model);
+	update(&f, NULL);
+	for (unsigned i = 0; i < rounds; i++) {
+		autoptr(tree_builder) builder = NULL;
+		autotext struct text line = { 0 };
+		autotext struct text key = { 0 };
+		struct hash root;
+		char *mode;
+
+		tree_model_key(&f.model, 100 + i * 40, &key);
+		tree_model_line(&f.model, 100 + i * 40, 1, &line);
+		mode = strstr(line.data, "\"mode\":420");
+		assert_non_null(mode);
+		mode[strlen("\"mode\":42")] = '1';
+		source_memory_reset(f.source);
+		assert_int_equal(
+			tree_builder_new(f.source, &f.root, &f.sink, &builder, NULL), 0);
+		assert_int_equal(tree_builder_put(builder, (const uint8_t *)key.data,
+						  key.size, line.data, line.size, NULL),
+				 0);
+		assert_int_equal(tree_builder_finish(builder, &root, NULL), 0);
+		reads += source_memory_reads(f.source);
+	}
+	print_message("# pages a change: %.1f read\n", (double)reads / rounds);
+	assert_true(reads < 6 * rounds);
+	fixture_done(&f);
 }
 
 static void a_small_change_reads_and_writes_few_pages(void **state)
@@ -516,7 +583,9 @@ int main(void)
 		cmocka_unit_test(removing_everything_gives_the_empty_tree),
 		cmocka_unit_test(a_tree_cut_off_anywhere_is_as_a_fresh_one),
 		cmocka_unit_test(a_lone_child_becomes_the_root),
+		cmocka_unit_test(the_last_index_page_goes_on_when_entries_are_appended),
 		cmocka_unit_test(a_small_change_reads_and_writes_few_pages),
+		cmocka_unit_test(pages_are_not_read_behind_boundaries_that_meet),
 		cmocka_unit_test(putting_what_is_there_writes_nothing),
 		cmocka_unit_test(without_changes_nothing_is_read),
 		cmocka_unit_test(removing_what_is_not_there_is_refused_and_harmless),

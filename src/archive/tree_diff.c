@@ -9,10 +9,9 @@
  *     line, line    merge
  *     page, end     enter;  line, end: visit
  *
- * That a line lies before all of a page is known, unread, in two cases: its key is not above
- * the last key that the page's cursor passed, or what follows the line's own page is that
- * very page. The second is why entries that are added in front of an untouched page, or cut
- * off there, do not cause it to be read.
+ * That a line lies before all of a page is known, unread, if that very page follows the one
+ * which the line is in. So entries that were added in front of an untouched page, as pages of
+ * their own, do not cause it to be read.
  */
 #include "archive/tree_diff.h"
 
@@ -98,8 +97,6 @@ static int step_line_page(struct diff *diff, enum side side, struct error *err)
 	size_t size;
 	int r;
 
-	if (key_compare(line->key, line->key_size, page->floor, page->floor_size) <= 0)
-		return visit_line(diff, side, err);
 	r = tree_cursor_following(line, &key, &size, &hash, err);
 	if (r < 0)
 		return r;

@@ -25,7 +25,9 @@
 
 #include <stdbool.h>
 
-#define TREE_COMPRESSION_LEVEL 3
+/* zstd's. For pages of manifests it is not only faster than 3 (50 against 58 ms for 60,000
+ * of them) but smaller too (3.3 against 3.5 MB of 22). */
+#define TREE_COMPRESSION_LEVEL 1
 
 struct level {
 	uint8_t *content; /* owned */

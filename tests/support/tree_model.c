@@ -54,12 +54,16 @@ uint32_t tree_model_random(uint64_t *state)
 
 void tree_model_key(const struct tree_model *model, uint32_t i, struct text *key)
 {
+	/* Sizes that differ, or index pages would end after the same number of children. */
+	size_t size = model->key_size - i * 619 % (model->key_size / 2 + 1);
+
 	text_clear(key);
 	if (text_appendf(key, "folder %04u", i / FOLDER_ENTRIES) < 0 ||
 	    text_append_char(key, 0) < 0 || text_appendf(key, "file %07u", i) < 0)
 		abort();
-	while (key->size < model->key_size) {
-		if (text_append(key, " of a long name") < 0)
+	while (key->size < size) {
+		if (text_append_char(key, 0) < 0 ||
+		    text_append(key, "a level further down") < 0)
 			abort();
 	}
 }

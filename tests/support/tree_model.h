@@ -13,8 +13,8 @@ struct tree_sink;
 
 struct tree_model {
 	uint32_t count;
-	uint32_t padding;   /* bytes: what a line has on top at the most, by chance */
-	uint32_t key_size;  /* bytes at least, of longer names */
+	uint32_t padding;  /* bytes: what a line has on top at the most, by chance */
+	uint32_t key_size; /* bytes: half of it to all of it is what a key has at least */
 	uint32_t *versions; /* owned; 0: there is no such entry */
 };
 
