@@ -3,7 +3,7 @@
  *
  *     staging         holds back the first atoms of a commit
  *     stripe_writer   fills, hashes, encodes and queues data stripes
- *     pending         what the next records must list
+ *     log_layout      where things come to lie, and what the next records list
  *     record_writer   completes and writes records, in order behind the stripes
  *     write_queue     the thread that runs all that touches the backend
  *     room            how much still fits
@@ -26,11 +26,9 @@
 #include "volume/log_writer.h"
 
 #include "base/error.h"
-#include "base/random.h"
-#include "chunker/skippable.h"
 #include "volume/backend.h"
 #include "volume/log_end.h"
-#include "volume/pending.h"
+#include "volume/log_layout.h"
 #include "volume/record_wire.h"
 #include "volume/record_writer.h"
 #include "volume/room.h"
@@ -55,24 +53,14 @@ struct log_writer {
 	struct stripe_writer *stripes;
 	struct record_writer records;
 	struct staging staging;
-	struct pending pending;
+	struct log_layout layout;
 	struct log_end end; /* behind the last record that on_record() was told of */
-
-	/* The layout, ahead of the medium. */
-	struct uuid epoch;
-	uint64_t position;      /* bytes: where the next stripe starts */
-	uint64_t log_offset;    /* of the next payload byte, staged ones included */
-	uint64_t stripe_number; /* of the next stripe */
-	uint64_t sequence;      /* of the next record */
-	struct stripe_info own; /* of the last record, without extents: its size counts */
-	bool has_own;
 
 	size_t largest;        /* bytes of the largest staged atom */
 	unsigned atoms;        /* staged */
 	uint64_t commit_bytes; /* since the last log_write_record() */
 	uint64_t expected; /* bytes that places of appended atoms will take in records */
 	uint64_t payload;  /* bytes appended in this session */
-	uint64_t written;  /* bytes of all closed stripes of this session */
 	bool streaming;
 	bool full;
 	int r; /* why the session is broken, with its text */
@@ -133,152 +121,17 @@ static uint64_t subtract(uint64_t a, uint64_t b)
 static struct space space_left(const struct log_writer *writer, uint64_t lists)
 {
 	const struct log_writer_options *options = &writer->options;
-	uint64_t places = pending_size(&writer->pending) + writer->expected + lists;
+	uint64_t places =
+		pending_size(&writer->layout.pending) + writer->expected + lists;
 	struct space reserve = room_reserve(&writer->policy, places);
 	uint64_t capacity = backend_capacity(writer->backend);
 
 	return (struct space){
-		.bytes = subtract(options->max_size,
-				  options->used_size + writer->written + reserve.bytes),
-		.span = subtract(capacity, writer->position + reserve.span),
+		.bytes = subtract(options->max_size, options->used_size +
+							     writer->layout.written +
+							     reserve.bytes),
+		.span = subtract(capacity, writer->layout.position + reserve.span),
 	};
-}
-
-/* ---- records ---- */
-
-static int set_text(const char *text, char **copy_out, size_t *size_out)
-{
-	if (!text)
-		return 0;
-	*copy_out = strdup(text);
-	if (!*copy_out)
-		return -ENOMEM;
-	*size_out = strlen(text);
-	return 0;
-}
-
-/* List in @record what the previous records did not: the last one's own stripe, what was
- * closed since, and places. */
-static int list_pending(struct log_writer *writer, struct record *record)
-{
-	if (writer->has_own) {
-		record->stripes = malloc(sizeof(*record->stripes));
-		if (!record->stripes)
-			return -ENOMEM;
-		record->stripes[0] = writer->own; /* extents come when they are known */
-		record->stripe_count = 1;
-	}
-	return pending_take(&writer->pending, writer->log_offset, RECORD_LISTS_MAX,
-			    record);
-}
-
-/* Lay out the stripe of a record of @size bytes. */
-static int plan_own(struct log_writer *writer, enum stripe_kind kind, size_t size,
-		    struct stripe_info *own)
-{
-	unsigned parity = room_record_parity(writer->policy.parity);
-	struct extent_info *extents = calloc(1 + parity, sizeof(*extents));
-
-	if (!extents)
-		return -ENOMEM;
-	*own = (struct stripe_info){
-		.number = writer->stripe_number,
-		.offset = writer->position,
-		.log_start = writer->log_offset,
-		.epoch = writer->epoch,
-		.kind = kind,
-		.data_count = 1,
-		.extents = extents,
-	};
-	record_geometry(&own->geometry, parity, size, writer->policy.spread);
-	extents[0].payload_size = record_payload(size);
-	for (unsigned i = 0; i < 1 + parity; i++)
-		extents[i].area_size = geometry_area_size(extents[0].payload_size);
-	return 0;
-}
-
-/* Account for a stripe that is planned to its end. */
-static void advance(struct log_writer *writer, const struct stripe_info *stripe)
-{
-	writer->position = stripe->offset + stripe_physical_size(stripe);
-	writer->written += stripe_written_size(stripe);
-	writer->stripe_number = stripe->number + 1;
-}
-
-/* Queue the record, whose lists are final. */
-static int push_record(struct log_writer *writer, struct record *record, bool sync,
-		       struct error *err)
-{
-	size_t size = record_size(record);
-	struct stripe_info own, planned;
-	int r;
-
-	if (size > RECORD_SIZE_MAX)
-		return error_set(err, -E2BIG, "record of %zu bytes exceeds %u", size,
-				 RECORD_SIZE_MAX);
-	r = plan_own(writer, record->kind, size, &own);
-	if (r < 0)
-		return error_set(err, r, "no memory for a record's stripe");
-	planned = own;
-	advance(writer, &planned);
-	writer->log_offset += own.extents[0].payload_size;
-	r = record_writer_push(&writer->records, record, &own, writer->sequence, sync,
-			       err);
-	if (r < 0) {
-		stripe_info_done(&own);
-		return r;
-	}
-	planned.extents = NULL;
-	writer->own = planned;
-	writer->has_own = true;
-	writer->sequence++;
-	return 0;
-}
-
-/* What a record says besides its lists. */
-struct record_text {
-	enum stripe_kind kind;
-	bool checkpoint;
-	const char *head; /* may be NULL, as info */
-	const char *info;
-};
-
-static int fill_record(struct log_writer *writer, const struct record_text *text,
-		       struct record *record, struct error *err)
-{
-	int r;
-
-	record->kind = text->kind;
-	record->checkpoint = text->checkpoint;
-	record->volume = writer->end.volume;
-	record->epoch = writer->epoch;
-	record->archive_id = writer->end.archive_id;
-	r = list_pending(writer, record);
-	if (r == 0)
-		r = set_text(text->head, &record->head, &record->head_size);
-	if (r == 0)
-		r = set_text(text->info, &record->info, &record->info_size);
-	return r < 0 ? error_set(err, r, "no memory for a record") : 0;
-}
-
-/* Plan a record and its stripe and queue them. */
-static int plan_record(struct log_writer *writer, const struct record_text *text,
-		       bool sync, struct error *err)
-{
-	autoptr(record) record = calloc(1, sizeof(*record));
-	int r;
-
-	if (!record)
-		return error_set(err, -ENOMEM, "no memory for a record");
-	r = fill_record(writer, text, record, err);
-	if (r == 0)
-		r = push_record(writer, record, sync, err);
-	if (r < 0) { /* jobs may still fill in hashes of the stripes that it owns */
-		(void)write_queue_drain(writer->queue, NULL);
-		return r;
-	}
-	(void)take_ptr(record);
-	return 0;
 }
 
 /* ---- stripes ---- */
@@ -286,16 +139,10 @@ static int plan_record(struct log_writer *writer, const struct record_text *text
 static int open_stripe(struct log_writer *writer, unsigned data, unsigned frames,
 		       struct error *err)
 {
-	struct stripe_info info = {
-		.number = writer->stripe_number,
-		.offset = writer->position,
-		.log_start = writer->log_offset - writer->staging.bytes,
-		.epoch = writer->epoch,
-		.kind = STRIPE_DATA,
-	};
+	struct stripe_info info;
 
-	geometry_init(&info.geometry, data, writer->policy.parity, frames,
-		      writer->policy.spread);
+	log_layout_next(&writer->layout, data, writer->policy.parity, frames,
+			writer->staging.bytes, &info);
 	return stripe_writer_open(writer->stripes, &info, err);
 }
 
@@ -307,10 +154,8 @@ static int close_stripe(struct log_writer *writer, struct error *err)
 	r = stripe_writer_close(writer->stripes, &info, err);
 	if (r < 0)
 		return r;
-	advance(writer, &info);
-	r = pending_add_stripe(&writer->pending, &info);
-	if (r < 0) {
-		/* The write queue still fills in the extents' hashes. */
+	r = log_layout_close(&writer->layout, &info);
+	if (r < 0) { /* the write queue still fills in the extents' hashes */
 		(void)write_queue_drain(writer->queue, NULL);
 		stripe_info_done(&info);
 		return error_set(err, r, "no memory for a stripe");
@@ -404,8 +249,10 @@ static int end_full_stripe(struct log_writer *writer, struct error *err)
 	if (r < 0)
 		return r;
 	do {
-		r = plan_record(writer, &text, false, err);
-	} while (r == 0 && pending_has_places(&writer->pending, writer->log_offset));
+		r = log_layout_record(&writer->layout, &text, false, &writer->records,
+				      err);
+	} while (r == 0 &&
+		 pending_has_places(&writer->layout.pending, writer->layout.log_offset));
 	return r;
 }
 
@@ -453,24 +300,10 @@ static int append_streaming(struct log_writer *writer, const void *atom, size_t 
 	return stripe_writer_append(writer->stripes, atom, size, err);
 }
 
-/* Bytes that the place of what @atom begins will take in a record. */
-static uint64_t place_size(const uint8_t *atom, size_t size)
-{
-	unsigned kind;
-
-	if (skippable_get(atom, size, &kind, NULL) < 0)
-		return 0;
-	if (kind == SKIPPABLE_SEGMENT_HEADER)
-		return sizeof(struct segment_wire);
-	if (kind == SKIPPABLE_TREE_PAGE || kind == SKIPPABLE_LIST_PAGE)
-		return sizeof(struct place_wire);
-	return 0;
-}
-
 static int append(struct log_writer *writer, const void *atom, size_t size,
 		  struct error *err)
 {
-	uint64_t lists = place_size(atom, size);
+	uint64_t lists = pending_expect(atom, size);
 	int r;
 
 	r = deliver(writer, err);
@@ -509,8 +342,8 @@ int log_append(struct log_writer *writer, const void *atom, size_t size,
 	r = leave(writer, append(writer, atom, size, &writer->err), err);
 	if (r != 0)
 		return r;
-	*log_offset_out = writer->log_offset;
-	writer->log_offset += size;
+	*log_offset_out = writer->layout.log_offset;
+	writer->layout.log_offset += size;
 	return 0;
 }
 
@@ -530,8 +363,6 @@ uint64_t log_room(const struct log_writer *writer)
 	return room_open(&writer->policy, &fill, writer->commit_bytes, have);
 }
 
-/* ---- places ---- */
-
 static void expect_less(struct log_writer *writer, uint64_t size)
 {
 	writer->expected = subtract(writer->expected, size);
@@ -541,11 +372,12 @@ static void expect_less(struct log_writer *writer, uint64_t size)
 static int check_place(struct log_writer *writer, uint64_t offset, uint64_t size,
 		       struct error *err)
 {
+	uint64_t end = writer->layout.log_offset;
 	int r = check_session(writer, err);
 
 	if (r < 0)
 		return r;
-	if (size > writer->log_offset || offset > writer->log_offset - size)
+	if (size > end || offset > end - size)
 		return error_set(err, -EINVAL, "a place beyond the end of the log");
 	return 0;
 }
@@ -565,7 +397,7 @@ int log_place_segment(struct log_writer *writer, const struct segment_place *seg
 	if (r < 0)
 		return r;
 	expect_less(writer, sizeof(struct segment_wire));
-	return placed(writer, pending_add_segment(&writer->pending, segment), err);
+	return placed(writer, pending_add_segment(&writer->layout.pending, segment), err);
 }
 
 int log_place_page(struct log_writer *writer, const struct page_place *page,
@@ -576,7 +408,7 @@ int log_place_page(struct log_writer *writer, const struct page_place *page,
 	if (r < 0)
 		return r;
 	expect_less(writer, sizeof(struct place_wire));
-	return placed(writer, pending_add_page(&writer->pending, page), err);
+	return placed(writer, pending_add_page(&writer->layout.pending, page), err);
 }
 
 int log_place_foreign(struct log_writer *writer, const struct segment_place *segment,
@@ -586,7 +418,7 @@ int log_place_foreign(struct log_writer *writer, const struct segment_place *seg
 
 	if (r < 0)
 		return r;
-	return placed(writer, pending_add_foreign(&writer->pending, segment), err);
+	return placed(writer, pending_add_foreign(&writer->layout.pending, segment), err);
 }
 
 /* ---- records, from outside ---- */
@@ -621,10 +453,11 @@ static int write_records(struct log_writer *writer, const struct record_text *te
 	int r;
 
 	r = flush(writer, err);
-	while (r == 0 && pending_size(&writer->pending) > RECORD_LISTS_MAX)
-		r = plan_record(writer, &more, false, err);
+	while (r == 0 && pending_size(&writer->layout.pending) > RECORD_LISTS_MAX)
+		r = log_layout_record(&writer->layout, &more, false, &writer->records,
+				      err);
 	if (r == 0)
-		r = plan_record(writer, text, true, err);
+		r = log_layout_record(&writer->layout, text, true, &writer->records, err);
 	if (r == 0)
 		r = write_queue_drain(writer->queue, err);
 	if (r < 0)
@@ -659,7 +492,7 @@ void log_writer_totals(const struct log_writer *writer, uint64_t *payload_out,
 		       uint64_t *written_out)
 {
 	*payload_out = writer->payload;
-	*written_out = writer->written;
+	*written_out = writer->layout.written;
 }
 
 /* ---- lifecycle ---- */
@@ -676,27 +509,6 @@ static int check_options(const struct log_writer_options *options, struct error 
 	return 0;
 }
 
-/* Reserve the session's memory: at most 5/8 of the budget. */
-static int reserve_memory(struct log_writer *writer, struct error *err)
-{
-	struct budget *budget = writer->options.budget;
-	uint64_t available = budget_available(budget);
-	uint64_t share = budget_size(budget) / 8 * 5;
-	int r;
-
-	writer_memory_plan(&writer->options, available < share ? available : share,
-			   &writer->memory);
-	r = budget_reserve(budget, writer->memory.total, "stripes being written", err);
-	if (r < 0)
-		return r;
-	r = budget_new(writer->memory.total, &writer->budget);
-	if (r < 0) {
-		budget_release(budget, writer->memory.total);
-		return error_set(err, r, "no memory for a budget");
-	}
-	return 0;
-}
-
 /* Where the session goes on. */
 static int init_layout(struct log_writer *writer, const struct log_end *end,
 		       struct error *err)
@@ -704,16 +516,12 @@ static int init_layout(struct log_writer *writer, const struct log_end *end,
 	const uint64_t round = PAGE_SIZE_BYTES - 1;
 	int r;
 
-	r = random_bytes(&writer->epoch, sizeof(writer->epoch), err);
+	r = log_layout_init(&writer->layout, end,
+			    (backend_position(writer->backend) + round) & ~round, err);
 	if (r < 0)
 		return r;
-	writer->position = (backend_position(writer->backend) + round) & ~round;
-	writer->log_offset = end->log_offset;
-	writer->stripe_number = end->stripe_number;
-	writer->sequence = end->sequence;
-	writer->own = end->own;
-	writer->own.extents = NULL;
-	writer->has_own = end->own.extents;
+	writer->layout.record_parity = room_record_parity(writer->policy.parity);
+	writer->layout.spread = writer->policy.spread;
 	r = log_end_copy(end, &writer->end);
 	if (r == 0)
 		r = record_writer_init(&writer->records, end);
@@ -727,7 +535,7 @@ static int start(struct log_writer *writer, struct error *err)
 		.pool = writer->options.pool,
 		.budget = writer->budget,
 		.end = &writer->records.end,
-		.volume = writer->end.volume,
+		.volume = writer->layout.volume,
 		.parity = writer->options.parity,
 	};
 	int r;
@@ -758,7 +566,7 @@ int log_writer_new(struct backend *backend, const struct log_end *end,
 		return error_set(err, -ENOMEM, "no memory for a log writer");
 	writer->backend = backend;
 	writer->options = *options;
-	r = reserve_memory(writer, err);
+	r = writer_memory_reserve(options, &writer->memory, &writer->budget, err);
 	if (r < 0)
 		return r;
 	writer->policy = (struct room_policy){ options->data, options->parity,
@@ -784,11 +592,8 @@ void log_writer_free(struct log_writer *writer)
 	write_queue_free(writer->queue);
 	record_writer_done(&writer->records);
 	staging_done(&writer->staging);
-	pending_done(&writer->pending);
+	log_layout_done(&writer->layout);
 	log_end_done(&writer->end);
-	if (writer->budget) {
-		budget_free(writer->budget);
-		budget_release(writer->options.budget, writer->memory.total);
-	}
+	writer_memory_release(&writer->options, &writer->memory, writer->budget);
 	free(writer);
 }

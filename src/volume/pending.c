@@ -5,6 +5,7 @@
  */
 #include "volume/pending.h"
 
+#include "chunker/skippable.h"
 #include "volume/record_wire.h"
 
 #include <string.h>
@@ -68,6 +69,19 @@ int pending_add_page(struct pending *pending, const struct page_place *page)
 	if (r < 0)
 		return r;
 	pending->pages[pending->page_count++] = *page;
+	return 0;
+}
+
+uint64_t pending_expect(const uint8_t *atom, size_t size)
+{
+	unsigned kind;
+
+	if (skippable_get(atom, size, &kind, NULL) < 0)
+		return 0;
+	if (kind == SKIPPABLE_SEGMENT_HEADER)
+		return sizeof(struct segment_wire);
+	if (kind == SKIPPABLE_TREE_PAGE || kind == SKIPPABLE_LIST_PAGE)
+		return sizeof(struct place_wire);
 	return 0;
 }
 

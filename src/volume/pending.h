@@ -21,6 +21,9 @@ int pending_add_segment(struct pending *pending, const struct segment_place *seg
 int pending_add_foreign(struct pending *pending, const struct segment_place *segment);
 int pending_add_page(struct pending *pending, const struct page_place *page);
 
+/* Bytes that the place of what begins with @atom will take in a record; 0 for most atoms. */
+uint64_t pending_expect(const uint8_t *atom, size_t size);
+
 /* Bytes that the places take in records. */
 uint64_t pending_size(const struct pending *pending);
 

@@ -9,6 +9,7 @@
  */
 #include "volume/writer_memory.h"
 
+#include "base/budget.h"
 #include "volume/record_writer.h"
 #include "volume/room.h"
 #include "volume/stripe_writer.h"
@@ -60,4 +61,35 @@ void writer_memory_plan(const struct log_writer_options *options, uint64_t avail
 	if (size && staging_memory(options, frames, size) > total)
 		total = staging_memory(options, frames, size);
 	*memory_out = (struct writer_memory){ frames, size, total + record };
+}
+
+int writer_memory_reserve(const struct log_writer_options *options,
+			  struct writer_memory *memory_out, struct budget **budget_out,
+			  struct error *err)
+{
+	uint64_t available = budget_available(options->budget);
+	uint64_t share = budget_size(options->budget) / 8 * 5;
+	struct writer_memory memory;
+	int r;
+
+	writer_memory_plan(options, available < share ? available : share, &memory);
+	r = budget_reserve(options->budget, memory.total, "stripes being written", err);
+	if (r < 0)
+		return r;
+	r = budget_new(memory.total, budget_out);
+	if (r < 0) {
+		budget_release(options->budget, memory.total);
+		return error_set(err, r, "no memory for a budget");
+	}
+	*memory_out = memory;
+	return 0;
+}
+
+void writer_memory_release(const struct log_writer_options *options,
+			   const struct writer_memory *memory, struct budget *budget)
+{
+	if (!budget)
+		return;
+	budget_free(budget);
+	budget_release(options->budget, memory->total);
 }

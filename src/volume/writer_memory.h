@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* How a log writer divides the memory it may have. Pure arithmetic. */
+/* How a log writer divides the memory it may have: at most 5/8 of the budget. One thread at
+ * a time. */
 #include "volume/log_writer.h"
 
 struct writer_memory {
@@ -13,3 +14,13 @@ struct writer_memory {
  * is what those need. */
 void writer_memory_plan(const struct log_writer_options *options, uint64_t available,
 			struct writer_memory *memory_out);
+
+/* Plan, and reserve what was planned from options->budget; *budget_out is of that size, for
+ * the writer's own buffers. -ENOMEM. */
+int writer_memory_reserve(const struct log_writer_options *options,
+			  struct writer_memory *memory_out, struct budget **budget_out,
+			  struct error *err);
+
+/* Give all back. @budget may be NULL: then nothing was reserved. */
+void writer_memory_release(const struct log_writer_options *options,
+			   const struct writer_memory *memory, struct budget *budget);
