@@ -450,7 +450,7 @@ static void a_long_tail_behind_a_lost_record_is_jumped_over(void **state)
 
 	(void)state;
 	make_volume(&image, 1, 1);
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 9; i++)
 		image_add_data(&image, &large);
 	info = stripe_of(&image, 3);
 	memory_ops = image.backend->ops;
@@ -466,25 +466,79 @@ static void a_long_tail_behind_a_lost_record_is_jumped_over(void **state)
 	image_noise(&image, info->offset, (size_t)stripe_physical_size(info), 1);
 	bytes_read = 0;
 	expect_last(&image, 2);
-	assert_true(bytes_read < image.size - info->offset + (16 << 20));
+	assert_true(image.size - info->offset > 120 << 20);
+	assert_true(bytes_read < 84 << 20); /* 64 MiB of it for other header pages */
 	image.backend->ops = memory_ops;
 	image_done(&image);
 }
 
 static void an_archived_volume_inside_a_volume_is_content(void **state)
 {
+	static const struct image_shape large = { 4, 3, 8, 0, 4, 2000000 };
 	struct image image;
-	uint64_t at;
+	size_t first_stripe, start;
 
 	(void)state;
 	make_volume(&image, 1, 1);
-	image_add_data(&image, &small);
-	/* The volume's own beginning, as the content of its tail. */
-	at = image.stripes[image.stripe_count - 1].offset + 8192;
-	image_fill(&image, at, image.bytes, 65536);
-	memcpy(image.bytes + at, image.bytes, 65536);
+	first_stripe = (size_t)stripe_physical_size(&image.stripes[0]);
+	start = image.size;
+	image_add_torn(&image, &large, 8192 + first_stripe, 2);
+
+	/* All header pages of the first record, in the one extent of a torn stripe. */
+	memcpy(image.bytes + start + 8192, image.bytes, first_stripe);
+	image_publish(&image);
 	expect_last(&image, 3);
 	expect_identity(&image);
+	image_done(&image);
+}
+
+static void a_record_is_read_without_its_first_page(void **state)
+{
+	struct image image;
+
+	(void)state;
+	make_volume(&image, 1, 1);
+	for (size_t number = 0; number < image.record_count; number++) {
+		const struct stripe_info *info = stripe_of(&image, number);
+		struct record *record;
+		struct stripe_info own;
+
+		image_noise(&image, info->offset, PAGE_SIZE_BYTES, 1);
+		assert_int_equal(chain_read_record(image.backend, &image.volume,
+						   info->offset,
+						   &image.records[number]->hash, &record,
+						   &own, NULL),
+				 0);
+		expect_record(&image, number, record, &own);
+		record_free(record);
+		stripe_info_done(&own);
+		assert_int_equal(chain_read_record(image.backend, &image.volume,
+						   info->offset,
+						   &image.stripes[0].extents[0].hash,
+						   &record, &own, NULL),
+				 -EBADMSG);
+	}
+	image_done(&image);
+}
+
+static void a_listed_record_needs_no_header_page_at_all(void **state)
+{
+	struct image image;
+	const struct stripe_info *info;
+	unsigned pages;
+
+	(void)state;
+	make_volume(&image, 1, 1);
+	info = stripe_of(&image, 2);
+	pages = geometry_parity_pages(&info->geometry);
+	image_noise(&image, info->offset, PAGE_SIZE_BYTES, 1);
+	for (unsigned extent = 1; extent < 3; extent++) {
+		uint64_t offset = info->offset + extent * info->geometry.stride;
+
+		image_noise(&image, offset, PAGE_SIZE_BYTES, 1);
+		image_noise(&image, offset + pages * PAGE_SIZE_BYTES, PAGE_SIZE_BYTES, 1);
+	}
+	expect_walk_back(&image);
 	image_done(&image);
 }
 
@@ -505,6 +559,8 @@ int main(void)
 		cmocka_unit_test(nothing_is_found_where_nothing_is),
 		cmocka_unit_test(a_long_tail_behind_a_lost_record_is_jumped_over),
 		cmocka_unit_test(an_archived_volume_inside_a_volume_is_content),
+		cmocka_unit_test(a_record_is_read_without_its_first_page),
+		cmocka_unit_test(a_listed_record_needs_no_header_page_at_all),
 	};
 
 	return cmocka_run_group_tests_name("chain", tests, NULL, NULL);

@@ -369,6 +369,68 @@ static void unreadable_ranges_are_erasures_and_no_more(void **state)
 	image_done(&image);
 }
 
+static void an_unreadable_sector_costs_its_leaf_alone(void **state)
+{
+	struct image image;
+	struct log_reader *reader;
+	struct log_counters counters;
+	const struct stripe_info *info;
+	uint8_t *data = malloc(262144);
+
+	(void)state;
+	make_volume(&image, 1, 1);
+	info = &image.stripes[2];
+	backend_memory_set_unreadable(image.backend, info->offset + 8192 + 65536 + 9000,
+				      1);
+	reader = open_reader(&image);
+	assert_int_equal(log_read(reader, info->log_start, data, 262144, NULL, NULL), 0);
+	assert_memory_equal(data, image.log + info->log_start, 262144);
+	log_reader_counters(reader, &counters);
+	assert_int_equal(counters.leaves_repaired, 1);
+	free(data);
+	log_reader_free(reader);
+	image_done(&image);
+}
+
+static const struct backend_ops *memory_ops;
+
+/* In the first stripe, one sector of row 0 of each extent, each in a column of its own. */
+static int read_with_bad_sectors(struct backend *backend, uint64_t offset, void *data,
+				 size_t size, size_t *size_out, struct error *err)
+{
+	for (uint64_t extent = 0; extent < 7; extent++) {
+		struct geometry geometry;
+		uint64_t bad;
+
+		geometry_init(&geometry, 4, 3, 2, 0);
+		bad = extent * geometry.stride + extent * PAGE_SIZE_BYTES +
+		      (uint64_t)PAGE_SIZE_BYTES * geometry_data_pages(&geometry);
+		if (extent >= 4)
+			bad += (uint64_t)PAGE_SIZE_BYTES *
+			       geometry_parity_pages(&geometry);
+		if (offset < bad + PAGE_SIZE_BYTES && bad < offset + size)
+			return error_set(err, -EIO, "a bad sector");
+	}
+	return memory_ops->read(backend, offset, data, size, size_out, err);
+}
+
+static void unreadable_sectors_in_all_leaves_of_a_row_lose_nothing(void **state)
+{
+	struct image image;
+	struct backend_ops ops;
+
+	(void)state;
+	image_init(&image, 1, 1);
+	image_add_data(&image, &small);
+	memory_ops = image.backend->ops;
+	ops = *memory_ops;
+	ops.read = read_with_bad_sectors;
+	image.backend->ops = &ops;
+	expect_whole(&image);
+	image.backend->ops = memory_ops;
+	image_done(&image);
+}
+
 static int read_fails(struct backend *backend, uint64_t offset, void *data, size_t size,
 		      size_t *size_out, struct error *err)
 {
@@ -477,6 +539,8 @@ int main(void)
 		cmocka_unit_test(impossible_descriptions_are_refused),
 		cmocka_unit_test(a_truncated_volume_reads_right_as_far_as_possible),
 		cmocka_unit_test(unreadable_ranges_are_erasures_and_no_more),
+		cmocka_unit_test(an_unreadable_sector_costs_its_leaf_alone),
+		cmocka_unit_test(unreadable_sectors_in_all_leaves_of_a_row_lose_nothing),
 		cmocka_unit_test(errors_that_are_no_damage_are_passed_on),
 		cmocka_unit_test(threads_share_a_reader_over_a_damaged_volume),
 	};
