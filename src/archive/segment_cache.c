@@ -28,6 +28,7 @@ void cached_segment_free(struct cached_segment *segment)
 	if (!segment)
 		return;
 	segment_table_free(segment->ref.table);
+	segment_runs_done(&segment->runs);
 	free(segment->header);
 	free(segment);
 }
@@ -153,6 +154,7 @@ struct cached_segment *segment_cache_insert(struct segment_cache *cache,
 	}
 	bucket = bucket_of(cache, &segment->ref.id, segment->ref.index);
 	segment->size = sizeof(*segment) + segment->ref.info.metadata_size +
+			segment->runs.count * sizeof(*segment->runs.items) +
 			segment->ref.table->frame_count * frame;
 	segment->users = 1;
 	segment->chain = *bucket;

@@ -3,6 +3,7 @@
 /* Segments with their tables, kept while they are used and, up to a number of bytes,
  * afterwards, the least recently used going first. Internally locked: any thread.
  */
+#include "archive/segment_runs.h"
 #include "archive/source.h"
 #include "base/cleanup.h"
 #include "volume/record.h"
@@ -18,6 +19,7 @@ struct segment_cache;
 struct cached_segment {
 	struct segment_ref ref;     /* first member; set before; ref.table owned */
 	struct segment_place place; /* set before; immutable */
+	struct segment_runs runs;   /* set before; owned */
 	uint8_t *header;            /* set before; owned: holds ref.info.metadata */
 	size_t size;                /* bytes it counts for */
 	unsigned users;

@@ -203,8 +203,8 @@ static int read_header(struct source_local *local, struct cached_segment *segmen
 	segment->header = malloc(size);
 	if (!segment->header)
 		return error_set(err, -ENOMEM, "no memory for a segment's header");
-	r = volume_set_read(local->volumes, &place->volume, place->log_offset,
-			    segment->header, size, err);
+	r = segment_runs_read(&segment->runs, local->volumes, &place->volume, 0,
+			      segment->header, size, err);
 	if (r < 0)
 		return r;
 	r = segment_header_decode(segment->header, size, &segment->ref.info, err);
@@ -231,9 +231,8 @@ static int read_table(struct source_local *local, struct cached_segment *segment
 	tail = malloc(size);
 	if (!tail)
 		return error_set(err, -ENOMEM, "no memory for a segment's table");
-	r = volume_set_read(local->volumes, &place->volume,
-			    place->log_offset + place->stored_size - size, tail, size,
-			    err);
+	r = segment_runs_read(&segment->runs, local->volumes, &place->volume,
+			      place->stored_size - (uint32_t)size, tail, size, err);
 	if (r < 0)
 		return r;
 	r = segment_table_load(&segment->ref.info, tail, size, &segment->ref.table, err);
@@ -258,6 +257,9 @@ static int load_segment(struct source_local *local, const struct segment_place *
 	segment->place = *place;
 	segment->ref.id = place->id;
 	segment->ref.index = place->index;
+	r = segment_runs_find(local->volumes, place, &segment->runs, err);
+	if (r < 0)
+		return r;
 	r = read_header(local, segment, err);
 	if (r < 0)
 		return r;
@@ -325,16 +327,15 @@ static void local_segment_unref(struct source *source, const struct segment_ref 
 
 /* Frames. */
 
-static int read_frames(struct source_local *local, const struct segment_place *place,
-		       const struct segment_table *table, uint32_t first, uint32_t count,
-		       uint8_t *data, struct error *err)
+static int read_frames(struct source_local *local, const struct cached_segment *segment,
+		       uint32_t first, uint32_t count, uint8_t *data, struct error *err)
 {
-	const struct segment_frame *begin = &table->frames[first];
-	const struct segment_frame *last = &table->frames[first + count - 1];
+	const struct segment_frame *begin = &segment->ref.table->frames[first];
+	const struct segment_frame *last = &begin[count - 1];
 	size_t size = last->stored_offset + last->stored_size - begin->stored_offset;
 
-	return volume_set_read(local->volumes, &place->volume,
-			       place->log_offset + begin->stored_offset, data, size, err);
+	return segment_runs_read(&segment->runs, local->volumes, &segment->place.volume,
+				 begin->stored_offset, data, size, err);
 }
 
 static bool tables_equal(const struct segment_table *a, const struct segment_table *b)
@@ -369,8 +370,7 @@ static int read_elsewhere(struct source_local *local,
 		r = load_segment(local, &place, &other, NULL);
 		if (r < 0 || !tables_equal(other->ref.table, segment->ref.table))
 			continue;
-		r = read_frames(local, &place, other->ref.table, first, count, data,
-				NULL);
+		r = read_frames(local, other, first, count, data, NULL);
 		if (r == 0)
 			return 0;
 	}
@@ -389,7 +389,7 @@ static int local_frames(struct source *source, const struct segment_ref *ref,
 	    count > ref->table->frame_count - first)
 		return error_set(err, -EINVAL, "frames %u to %u of %u", first,
 				 first + count, ref->table->frame_count);
-	r = read_frames(local, &segment->place, ref->table, first, count, data, &why);
+	r = read_frames(local, segment, first, count, data, &why);
 	if (r == 0)
 		return 0;
 	note_failure(&failure, r, &why);

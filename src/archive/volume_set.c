@@ -26,6 +26,7 @@
 #include "volume/backend.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -143,19 +144,27 @@ int volume_set_find_page(struct volume_set *set, const struct hash *hash, unsign
 	return catalog_find_page(set->catalog, hash, nth, place_out, volume_out, err);
 }
 
-static int find_stripe(void *context, uint64_t log_offset, struct stripe_info *stripe_out,
-		       struct error *err)
+int volume_set_find_stripe(struct volume_set *set, const struct uuid *volume,
+			   uint64_t log_offset, struct stripe_info *stripe_out,
+			   struct error *err)
 {
-	struct open_volume *volume = context;
-	struct volume_set *set = volume->set;
 	int r;
 
 	mutex_scope(&set->catalog_mutex);
-	r = catalog_find_stripe(set->catalog, &volume->uuid, log_offset, stripe_out, err);
+	r = catalog_find_stripe(set->catalog, volume, log_offset, stripe_out, err);
 	if (r == CATALOG_END)
-		return error_set(err, -ENOENT, "no stripe holds log offset %llu",
-				 (unsigned long long)log_offset);
+		return error_set(err, -ENOENT, "no stripe holds log offset %" PRIu64,
+				 log_offset);
 	return r;
+}
+
+static int find_stripe(void *context, uint64_t log_offset, struct stripe_info *stripe_out,
+		       struct error *err)
+{
+	const struct open_volume *volume = context;
+
+	return volume_set_find_stripe(volume->set, &volume->uuid, log_offset, stripe_out,
+				      err);
 }
 
 /* Label and file name as the catalog has them; both may be NULL, the caller frees them. */

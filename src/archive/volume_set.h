@@ -55,6 +55,12 @@ int volume_set_find_page(struct volume_set *set, const struct hash *hash, unsign
 			 struct page_place *place_out, struct uuid *volume_out,
 			 struct error *err);
 
+/* The stripe of @volume that holds log offset @log_offset; release it with
+ * stripe_info_done(). -ENOENT. */
+int volume_set_find_stripe(struct volume_set *set, const struct uuid *volume,
+			   uint64_t log_offset, struct stripe_info *stripe_out,
+			   struct error *err);
+
 /* Everything read so far, closed volumes included: leaves_repaired is for the note that
  * damage was met and repaired in memory. */
 void volume_set_counters(struct volume_set *set, struct log_counters *counters_out);
