@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "volume/backend.h"
+#include "volume/log_end.h"
 #include "volume/page_scan.h"
 #include "volume/record_stripe.h"
 
@@ -403,16 +404,9 @@ int chain_end(const struct record *record, const struct stripe_info *own,
 	struct log_end end = {
 		.volume = record->volume,
 		.archive_id = record->archive_id,
-		.sequence = record->sequence + 1,
-		.previous_offset = own->offset,
-		.previous_hash = record->hash,
-		.covered = record->log_end,
-		.log_offset = own->log_start + stripe_log_size(own),
-		.stripe_number = own->number + 1,
 	};
-	int r;
+	int r = log_end_advance(&end, record, own);
 
-	r = stripe_info_copy(own, &end.own);
 	if (r < 0)
 		return error_set_errno(err, r, "own stripe of a record");
 	*end_out = end;

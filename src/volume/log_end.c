@@ -36,6 +36,17 @@ int log_end_advance(struct log_end *end, const struct record *record,
 	return 0;
 }
 
+uint64_t log_end_position(const struct log_end *end, uint64_t size)
+{
+	const uint64_t round = PAGE_SIZE_BYTES - 1;
+	uint64_t position = (size + round) & ~round;
+	uint64_t own_end = 0;
+
+	if (end->own.extents)
+		own_end = end->own.offset + stripe_physical_size(&end->own);
+	return position > own_end ? position : own_end;
+}
+
 void log_end_done(struct log_end *end)
 {
 	stripe_info_done(&end->own);

@@ -513,11 +513,10 @@ static int check_options(const struct log_writer_options *options, struct error 
 static int init_layout(struct log_writer *writer, const struct log_end *end,
 		       struct error *err)
 {
-	const uint64_t round = PAGE_SIZE_BYTES - 1;
+	uint64_t position = log_end_position(end, backend_position(writer->backend));
 	int r;
 
-	r = log_layout_init(&writer->layout, end,
-			    (backend_position(writer->backend) + round) & ~round, err);
+	r = log_layout_init(&writer->layout, end, position, err);
 	if (r < 0)
 		return r;
 	writer->layout.record_parity = room_record_parity(writer->policy.parity);
