@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/* A commit is one pass: for each source, in the order of keys, walk (archive/walk.h) yields
+ * what differs from the archive, entry_writer brings it in, and content_writer reads and
+ * stores content behind its back. commit_session begins to write when there is something to
+ * write, and makes all of it one commit in the end.
+ *
+ * What was stored but never became part of a commit (the commit was interrupted; a file kept
+ * changing) costs space only, and serves the next commit as far as records list it.
+ */
+#include "archive/commit.h"
+
+#include "archive/archive.h"
+#include "archive/commit_session.h"
+#include "archive/commit_source.h"
+#include "archive/commit_strength.h"
+#include "archive/commit_verify.h"
+#include "archive/content_writer.h"
+#include "archive/entry_writer.h"
+#include "archive/volume_set.h"
+#include "archive/walk.h"
+#include "base/config.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct commit {
+	struct archive *archive;
+	const struct commit_options *options;
+	struct commit_summary *summary;
+	struct commit_monitor monitor;
+	struct ready_sources sources; /* owned, like all below */
+	struct commit_session *session;
+	struct content_writer *content; /* NULL in a dry run */
+	struct entry_writer *entries;   /* likewise */
+	struct walk *walk;
+};
+
+void commit_options_init(struct commit_options *options, const struct archive *archive)
+{
+	const struct config *config = archive_config(archive);
+
+	*options = (struct commit_options){
+		.excludes = config->commit.exclude.items,
+		.exclude_count = config->commit.exclude.count,
+		.one_file_system = config->commit.one_file_system,
+		.tiered = config->parity.policy == CONFIG_POLICY_TIERED,
+		.data = config->parity.data,
+		.parity = config->parity.parity,
+		.level = config->compression.level,
+		.frame_size = (uint32_t)config->compression.frame_size,
+	};
+}
+
+static void commit_done(struct commit *commit)
+{
+	walk_free(commit->walk);
+	content_writer_free(commit->content);
+	entry_writer_free(commit->entries);
+	commit_session_free(commit->session);
+	ready_sources_done(&commit->sources);
+}
+
+static int make_writers(struct commit *commit, struct error *err)
+{
+	struct content_writer_options content = {
+		.session = commit->session,
+		.monitor = &commit->monitor,
+		.pool = archive_pool(commit->archive),
+		.budget = archive_budget(commit->archive),
+		.frame_size = commit->options->frame_size,
+		.level = commit->options->level,
+	};
+	struct entry_writer_options entries = {
+		.session = commit->session,
+		.monitor = &commit->monitor,
+		.summary = commit->summary,
+	};
+	int r;
+
+	r = content_writer_new(&content, &commit->content, err);
+	if (r < 0)
+		return r;
+	entries.content = commit->content;
+	return entry_writer_new(&entries, &commit->entries, err);
+}
+
+/* The folders of the archive and of its volumes are never a part of it. */
+static int find_own(const struct commit *commit, struct walk_options *options,
+		    struct error *err)
+{
+	struct stat stat[WALK_OWN_MAX];
+
+	if (fstatat(AT_FDCWD, archive_directory(commit->archive), &stat[0], 0) < 0)
+		return error_set_errno(err, -errno, "%s",
+				       archive_directory(commit->archive));
+	if (fstat(volume_set_folder(archive_volumes(commit->archive)), &stat[1]) < 0)
+		return error_set_errno(err, -errno, "folder of the volumes");
+	for (unsigned i = 0; i < WALK_OWN_MAX; i++)
+		options->own[i] =
+			(struct walk_identity){ stat[i].st_dev, stat[i].st_ino };
+	options->own_count = WALK_OWN_MAX;
+	return 0;
+}
+
+static int make_walk(struct commit *commit, struct error *err)
+{
+	const struct commit_options *options = commit->options;
+	struct walk_options walk = {
+		.catalog = archive_catalog(commit->archive),
+		.monitor = &commit->monitor,
+		.excludes = options->excludes,
+		.exclude_count = options->exclude_count,
+		.exclude_caches = options->exclude_caches,
+		.one_file_system = options->one_file_system,
+		.read_all = options->read_all,
+		.linked = commit->entries ? entry_writer_linked : NULL,
+		.context = commit->entries,
+	};
+	int r;
+
+	r = find_own(commit, &walk, err);
+	return r < 0 ? r : walk_new(&walk, &commit->walk, err);
+}
+
+static int prepare(struct commit *commit, struct error *err)
+{
+	const struct commit_options *options = commit->options;
+	struct commit_session_options session = {
+		.archive = commit->archive,
+		.appender = { options->tiered, options->data, options->parity },
+		.message = options->message,
+		.tags = options->tags,
+		.tag_count = options->tag_count,
+	};
+	int r;
+
+	r = ready_sources_make(options, archive_catalog(commit->archive),
+			       &commit->sources, err);
+	if (r < 0)
+		return r;
+	r = commit_session_new(&session, &commit->session, err);
+	if (r < 0)
+		return r;
+	if (!options->dry_run) {
+		r = make_writers(commit, err);
+		if (r < 0)
+			return r;
+	}
+	return make_walk(commit, err);
+}
+
+/* What a dry run knows of an entry. */
+static void count_entry(struct commit_summary *summary, const struct walk_entry *entry)
+{
+	if (entry->state == WALK_GONE) {
+		summary->deleted_files += !entry->was_folder;
+		return;
+	}
+	if (S_ISDIR(entry->stat.st_mode))
+		return;
+	if (S_ISREG(entry->stat.st_mode))
+		summary->read_size += (uint64_t)entry->stat.st_size;
+	if (entry->state == WALK_NEW)
+		summary->new_files++;
+	else
+		summary->changed_files++;
+}
+
+static int take_tree(struct commit *commit, const struct ready_source *source,
+		     struct error *err)
+{
+	struct walk_entry entry;
+	struct folder *folder;
+	const char *name;
+	int r;
+
+	r = ready_source_open(source, &folder, &name, err);
+	if (r < 0)
+		return r;
+	r = walk_start(commit->walk, &source->root, folder, name, source->key.data,
+		       source->key.size, err);
+	if (r < 0)
+		return r;
+	while ((r = walk_next(commit->walk, &entry, err)) > 0) {
+		if (commit->entries)
+			r = entry_writer_take(commit->entries, &entry, source, err);
+		else
+			count_entry(commit->summary, &entry);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+/* Make the folders that the source's destination is in, unless the one before did. */
+static int take_parents(struct commit *commit, const struct ready_source *source,
+			struct error *err)
+{
+	for (size_t i = source->shared + 1; i < source->key.size; i++) {
+		int r;
+
+		if (source->key.data[i] != 0)
+			continue;
+		r = entry_writer_folder(commit->entries, source->key.data, i, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int take_source(struct commit *commit, const struct ready_source *source,
+		       struct error *err)
+{
+	int r;
+
+	if (commit->entries) {
+		r = take_parents(commit, source, err);
+		if (r < 0)
+			return r;
+	}
+	if (source->path)
+		return take_tree(commit, source, err);
+	return commit->entries ? entry_writer_stream(commit->entries, source, err) : 0;
+}
+
+static void sum_up(struct commit *commit)
+{
+	const struct walk_counters *seen = walk_counters(commit->walk);
+	struct commit_summary *summary = commit->summary;
+
+	summary->unchanged_files += seen->unchanged_files;
+	summary->folders = seen->folders;
+	summary->problems = commit->monitor.problems;
+	if (commit->content) {
+		const struct content_counters *content =
+			content_writer_counters(commit->content);
+
+		summary->read_size = content->read_size;
+		summary->new_size = content->new_size;
+		summary->known_size = content->known_size;
+	}
+}
+
+/* Make what was taken in a commit. */
+static int finish(struct commit *commit, struct error *err)
+{
+	const struct commit_options *options = commit->options;
+	struct commit_summary *summary = commit->summary;
+	struct commit_made made;
+	int r;
+
+	r = commit_session_finish(commit->session, &made, err);
+	if (r < 0)
+		return r;
+	summary->made = true;
+	summary->sequence = made.sequence;
+	summary->hash = made.hash;
+	summary->payload_size = made.totals.payload_size;
+	summary->written_size = made.totals.written_size;
+	commit_strength(options->tiered, options->data, options->parity,
+			archive_config(commit->archive)->parity.spread,
+			summary->payload_size, &summary->strength);
+	if (!options->verify)
+		return 0;
+	return commit_verify(commit->archive, &commit_session_base(commit->session)->tree,
+			     &made.tree, &commit->monitor, &summary->verified_files, err);
+}
+
+static int run(struct commit *commit, struct error *err)
+{
+	const struct commit_options *options = commit->options;
+	int r;
+
+	r = prepare(commit, err);
+	for (size_t i = 0; r == 0 && i < commit->sources.count; i++)
+		r = take_source(commit, &commit->sources.items[i], err);
+	if (r == 0 && commit->entries)
+		r = entry_writer_finish(commit->entries, err);
+	if (r < 0)
+		return r;
+
+	sum_up(commit);
+	if (options->dry_run || (commit_session_changes(commit->session) == 0 &&
+				 !options->message && options->tag_count == 0))
+		return 0;
+	return finish(commit, err);
+}
+
+int commit_run(struct archive *archive, const struct commit_options *options,
+	       struct commit_summary *summary_out, struct error *err)
+{
+	struct commit commit = {
+		.archive = archive,
+		.options = options,
+		.summary = summary_out,
+		.monitor = { .callbacks = options->callbacks },
+	};
+	int r;
+
+	*summary_out = (struct commit_summary){ 0 };
+	r = run(&commit, err);
+	commit_done(&commit);
+	return r;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Extended attributes of a source file, POSIX ACLs (system.posix_acl_*) among them, as a
+ * manifest wants them: in order of their names.
+ *
+ * Threads: pure functions; any thread.
+ */
+#include "merkle/manifest.h"
+
+#include <stddef.h>
+
+struct xattrs {
+	struct manifest_xattr *items; /* owned; each with its whole value, however long */
+	size_t count;
+};
+
+/* Read all of an open file or folder. A file system without them has none. -errno. */
+int xattrs_read_fd(int fd, struct xattrs *xattrs_out);
+
+/* Likewise of what cannot be opened (symlinks, FIFOs, devices), which is not followed. Goes
+ * through /proc; without it, there are none. */
+int xattrs_read_at(int dirfd, const char *name, struct xattrs *xattrs_out);
+
+void xattrs_done(struct xattrs *xattrs);
