@@ -20,7 +20,8 @@ struct error;
 #define CATALOG_END 1 /* an iteration is over; a look-up found nothing */
 
 /* Open @path. -ENOENT if there is none, -EBADMSG if it is no catalog or damaged,
- * -EPROTONOSUPPORT if made by a newer version. */
+ * -EPROTONOSUPPORT if made by a newer version. Where it can only be read, writing is
+ * -EROFS. */
 int catalog_open(const char *path, struct catalog **catalog_out, struct error *err);
 
 /* Make a new, empty one for @archive_id at @path, replacing any file (and -wal, -shm) there. */
@@ -33,7 +34,7 @@ DEFINE_AUTOPTR(catalog);
 void catalog_archive_id(const struct catalog *catalog, struct hash *id_out);
 
 /* One transaction at a time; reads inside see its writes. A catalog_free() or failed commit
- * rolls back. */
+ * rolls back. Without one, each call that writes is a transaction of its own. */
 int catalog_begin(struct catalog *catalog, struct error *err);
 int catalog_commit(struct catalog *catalog, struct error *err);
 void catalog_rollback(struct catalog *catalog);

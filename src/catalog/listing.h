@@ -9,8 +9,8 @@ struct listing;
 
 /* The entries of folder node @parent (0: the top) alive at commit @at, in byte order of
  * their names. @with_lines: rows carry their manifests. */
-int listing_children(struct catalog *catalog, int64_t parent, uint64_t at, bool with_lines,
-		     struct listing **listing_out, struct error *err);
+int listing_children(struct catalog *catalog, int64_t parent, uint64_t at,
+		     bool with_lines, struct listing **listing_out, struct error *err);
 /* All versions of the path, oldest first, with lines. */
 int listing_versions(struct catalog *catalog, const uint8_t *key, size_t key_size,
 		     struct listing **listing_out, struct error *err);
@@ -22,12 +22,14 @@ int listing_next(struct listing *listing, struct version_row *row, struct error 
 void listing_free(struct listing *listing);
 DEFINE_AUTOPTR(listing);
 
-/* Depth first over everything under @key (which comes first itself; empty key: everything),
+/* Depth first, from one state of the catalog, over everything under @key (which comes first itself; empty key: everything),
  * parents before children, children in byte order, alive at @at, with lines. @path is the
  * full key. A positive result of @visit for a folder skips what is in it (WALK_SKIP); a
- * negative one ends the walk. Memory grows with depth only. -ENOENT if @key is not there. */
+ * negative one ends the walk. Memory grows with depth only. -ENOENT if @key is not there
+ * (the empty key always is). @visit must not change the catalog. */
 #define WALK_SKIP 1
-int catalog_walk(struct catalog *catalog, const uint8_t *key, size_t key_size, uint64_t at,
+int catalog_walk(struct catalog *catalog, const uint8_t *key, size_t key_size,
+		 uint64_t at,
 		 int (*visit)(void *context, const uint8_t *path, size_t path_size,
 			      const struct version_row *row, struct error *err),
 		 void *context, struct error *err);

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* The file is in WAL mode: one writer, readers that never wait for it. synchronous=NORMAL
+ * means that a power cut may take the last transactions but not the file's consistency; the
+ * archive catches up from the volumes.
+ *
+ * WAL needs a shared index file beside the database. Where it can't be made (a read-only
+ * medium, somebody else's folder) the file is opened without locks and with the index in
+ * private memory, which SQLite does in its exclusive locking mode. Nobody can write on a
+ * read-only medium. In a folder that only we cannot write to, a writer that comes later
+ * would not be noticed; rows that it tears then fail their checksums.
+ *
+ * The file is foreign bytes: triggers and views are off, the schema is compared, and nothing
+ * is mapped into memory, so that a media error is an error and not a signal.
+ */
+#include "catalog/database.h"
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "catalog/handle.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <sqlite3.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BUSY_TIMEOUT 10000 /* milliseconds */
+
+static const char common_settings[] = "PRAGMA cache_size = -8192;"
+				      "PRAGMA mmap_size = 0;"
+				      "PRAGMA cell_size_check = ON;"
+				      "PRAGMA trusted_schema = OFF;";
+
+static const char writer_settings[] = "PRAGMA synchronous = NORMAL;"
+				      "PRAGMA journal_size_limit = 67108864;";
+
+int catalog_damaged(struct error *err, const char *what)
+{
+	return error_set(err, -EBADMSG,
+			 "catalog is damaged (%s): run 'blockframe catalog rebuild'",
+			 what);
+}
+
+static int io_error(struct sqlite3 *db, int code, struct error *err)
+{
+	int cause = sqlite3_system_errno(db);
+
+	switch (code) {
+	case SQLITE_IOERR_NOMEM:
+		return error_set(err, -ENOMEM, "no memory for the catalog");
+	case SQLITE_IOERR_SHORT_READ:
+	case SQLITE_IOERR_CORRUPTFS:
+		return catalog_damaged(err, sqlite3_errmsg(db));
+	default:
+		break;
+	}
+	if (cause == ENOSPC || cause == EDQUOT)
+		return error_set_errno(err, -cause, "catalog");
+	return error_set(err, -EIO, "catalog: %s (%s)", sqlite3_errmsg(db),
+			 strerror(cause));
+}
+
+static int open_error(struct sqlite3 *db, struct error *err)
+{
+	int cause = sqlite3_system_errno(db);
+
+	return error_set(err, cause ? -cause : -EIO, "catalog: cannot be opened (%s)",
+			 strerror(cause ? cause : EIO));
+}
+
+int database_error(struct sqlite3 *db, int code, struct error *err)
+{
+	switch (code & 0xff) {
+	case SQLITE_IOERR:
+		return io_error(db, code, err);
+	case SQLITE_CANTOPEN:
+		return open_error(db, err);
+	case SQLITE_NOMEM:
+		return error_set(err, -ENOMEM, "no memory for the catalog");
+	case SQLITE_FULL:
+		return error_set(err, -ENOSPC, "catalog: no space left");
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+	case SQLITE_PROTOCOL:
+		return error_set(err, -EBUSY, "catalog: in use (%s)", sqlite3_errmsg(db));
+	case SQLITE_READONLY:
+		return error_set(err, -EROFS, "catalog: read-only");
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+		return error_set(err, -EACCES, "catalog: %s", sqlite3_errmsg(db));
+	case SQLITE_TOOBIG:
+		return error_set(err, -EFBIG, "catalog: %s", sqlite3_errmsg(db));
+	default: /* corrupt, not a database, or not our tables */
+		return catalog_damaged(err, sqlite3_errmsg(db));
+	}
+}
+
+int database_run(struct sqlite3 *db, const char *sql, struct error *err)
+{
+	int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
+
+	return code == SQLITE_OK ? 0 : database_error(db, code, err);
+}
+
+void database_close(struct sqlite3 *db)
+{
+	(void)sqlite3_close_v2(db); /* a close that fails has nothing left to lose */
+}
+
+static int connect(const char *path, int flags, const char *vfs, struct sqlite3 **db_out,
+		   struct error *err)
+{
+	struct sqlite3 *db = NULL;
+	int code;
+	int r = 0;
+
+	flags |= SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+	code = sqlite3_open_v2(path, &db, flags, vfs);
+	if (code != SQLITE_OK)
+		r = db ? database_error(db, code, err)
+		       : error_set(err, -ENOMEM, "no memory for the catalog");
+	if (r == 0) {
+		(void)sqlite3_busy_timeout(db, BUSY_TIMEOUT);
+		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+		r = database_run(db, common_settings, err);
+	}
+	if (r < 0) {
+		database_close(db);
+		return r;
+	}
+	*db_out = db;
+	return 0;
+}
+
+/* -ENOENT, or -EBADMSG for what can't be a database. */
+static int check_file(const char *path, struct error *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return error_set_errno(err, -errno, "catalog '%s'", path);
+	if (!S_ISREG(st.st_mode))
+		return catalog_damaged(err, "not a file");
+	if (st.st_size == 0)
+		return catalog_damaged(err, "empty");
+	return 0;
+}
+
+static bool folder_writable(const char *path)
+{
+	autofree char *copy = strdup(path);
+
+	return !copy || access(dirname(copy), W_OK) == 0;
+}
+
+static int open_existing(const char *path, struct sqlite3 **db_out, struct error *err)
+{
+	struct sqlite3 *db = NULL;
+	int r;
+
+	r = check_file(path, err);
+	if (r < 0)
+		return r;
+	r = connect(path, SQLITE_OPEN_READWRITE, NULL, &db, err);
+	if (r == 0)
+		r = schema_check(db, err);
+	if (r == 0 && !sqlite3_db_readonly(db, "main"))
+		r = database_run(db, writer_settings, err);
+	if (r < 0) {
+		database_close(db);
+		return r;
+	}
+	*db_out = db;
+	return 0;
+}
+
+static int open_without_locks(const char *path, struct sqlite3 **db_out,
+			      struct error *err)
+{
+	struct sqlite3 *db = NULL;
+	int r;
+
+	r = connect(path, SQLITE_OPEN_READONLY, "unix-none", &db, err);
+	if (r == 0)
+		r = database_run(db, "PRAGMA locking_mode = EXCLUSIVE", err);
+	if (r == 0)
+		r = schema_check(db, err);
+	if (r < 0) {
+		database_close(db);
+		return r;
+	}
+	*db_out = db;
+	return 0;
+}
+
+int database_open(const char *path, bool create, struct sqlite3 **db_out,
+		  struct error *err)
+{
+	int r;
+
+	if (create)
+		return connect(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL,
+			       db_out, err);
+	r = open_existing(path, db_out, err);
+	if (r < 0 && r != -ENOENT && r != -EPROTONOSUPPORT && !folder_writable(path))
+		r = open_without_locks(path, db_out, err);
+	return r;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* Folders are read in the order of the table of nodes, which is that of names; for each node
+ * the newest version that is not younger than the commit is found by its key, and counts if
+ * it was still alive. Both steps are seeks into neighbouring rows of narrow tables.
+ */
+#include "catalog/listing.h"
+
+#include "base/error.h"
+#include "catalog/handle.h"
+#include "catalog/version.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define ALIVE                                                              \
+	" FROM node n CROSS JOIN version v ON v.node = n.id AND v.first =" \
+	" (SELECT max(w.first) FROM version w WHERE w.node = n.id AND w.first <= ?1)"
+#define ALIVE_WHERE " WHERE n.parent = ?2 AND v.end > ?1 ORDER BY n.name"
+
+static const char sql_children[] =
+	"SELECT n.name, n.id, n.checksum, " VERSION_COLUMNS ALIVE ALIVE_WHERE;
+static const char sql_children_lines[] =
+	"SELECT n.name, n.id, n.checksum, " VERSION_COLUMNS
+	", " VERSION_LINE ALIVE VERSION_JOIN_LINE ALIVE_WHERE;
+static const char sql_versions[] =
+	"SELECT " VERSION_COLUMNS ", " VERSION_LINE " FROM version v" VERSION_JOIN_LINE
+	" WHERE v.node = ? ORDER BY v.first";
+
+struct listing {
+	struct statement statement;
+	bool children;
+	bool with_lines;
+	struct node node; /* the path; of a folder only .id */
+	size_t key_size;  /* of the path; 0 for a folder */
+	uint8_t key[];
+};
+
+static struct listing *listing_new(size_t key_size, struct error *err)
+{
+	struct listing *listing = calloc(1, sizeof(*listing) + key_size);
+
+	if (!listing)
+		(void)error_set(err, -ENOMEM, "no memory for a listing");
+	return listing;
+}
+
+int listing_children(struct catalog *catalog, int64_t parent, uint64_t at,
+		     bool with_lines, struct listing **listing_out, struct error *err)
+{
+	struct listing *listing = listing_new(0, err);
+
+	if (!listing)
+		return -ENOMEM;
+	listing->children = true;
+	listing->with_lines = with_lines;
+	listing->node.id = parent;
+	statement_begin(&listing->statement, catalog,
+			with_lines ? sql_children_lines : sql_children);
+	statement_bind_i64(&listing->statement, version_at(at));
+	statement_bind_i64(&listing->statement, parent);
+	*listing_out = listing;
+	return 0;
+}
+
+int listing_versions(struct catalog *catalog, const uint8_t *key, size_t key_size,
+		     struct listing **listing_out, struct error *err)
+{
+	autoptr(listing) listing = listing_new(key_size, err);
+	int r;
+
+	if (!listing)
+		return -ENOMEM;
+	r = node_find(catalog, key, key_size, &listing->node, err);
+	if (r < 0)
+		return r;
+	listing->with_lines = true;
+	listing->key_size = key_size;
+	memcpy(listing->key, key, key_size);
+	statement_begin(&listing->statement, catalog, sql_versions);
+	statement_bind_i64(&listing->statement, listing->node.id); /* 0 has none */
+	*listing_out = take_ptr(listing);
+	return 0;
+}
+
+static int read_child(struct listing *listing, struct stored_version *version_out,
+		      struct error *err)
+{
+	struct statement *s = &listing->statement;
+	struct node node = { .parent = listing->node.id };
+	const uint8_t *name;
+	size_t size;
+
+	name = statement_blob(s, &size);
+	node.id = statement_i64(s);
+	if (size < 1 || statement_u64(s) != node_checksum(&node, name, size))
+		return catalog_damaged(err, "a path");
+	return version_read(s, &node, name, size, listing->with_lines, version_out, err);
+}
+
+static int read_version(struct listing *listing, struct stored_version *version_out,
+			struct error *err)
+{
+	size_t name_size = key_name_size(listing->key, listing->key_size);
+	int r;
+
+	r = version_read(&listing->statement, &listing->node,
+			 listing->key + listing->key_size - name_size, name_size, true,
+			 version_out, err);
+	if (r < 0)
+		return r;
+	return version_check_key(&version_out->row, listing->key, listing->key_size, err);
+}
+
+int listing_next(struct listing *listing, struct version_row *row, struct error *err)
+{
+	struct stored_version version;
+	int r;
+
+	version_row_done(row);
+	r = statement_step(&listing->statement, err);
+	if (r != 0)
+		return r;
+	r = listing->children ? read_child(listing, &version, err)
+			      : read_version(listing, &version, err);
+	return r < 0 ? r : version_copy(&version.row, row, err);
+}
+
+void listing_free(struct listing *listing)
+{
+	if (!listing)
+		return;
+	statement_end(&listing->statement);
+	free(listing);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Rows of volumes, as placement.c needs them. For this folder only. */
+#include "catalog/placement.h"
+
+/* The volume with @uuid, made if unknown (by its uuid only). In a transaction. Release with
+ * volume_row_done(). */
+int volumes_get_or_make(struct catalog *catalog, const struct uuid *uuid,
+			struct volume_row *volume_out, struct error *err);
+
+/* Write all fields of the row volume->id. In a transaction. */
+int volumes_update(struct catalog *catalog, const struct volume_row *volume,
+		   struct error *err);
