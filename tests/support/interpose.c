@@ -16,7 +16,6 @@
  * when the call has returned. A sync is recorded with the number of records that existed when
  * it began: only those are durable because of it.
  */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
