@@ -156,7 +156,7 @@ static bool is_leftover(const struct init *init, const struct volume_file *file)
 	struct stripe_info own = { 0 };
 	uint64_t end;
 
-	if (!volumes_inside(init->config) || !has_prefix(file->name, "0001-"))
+	if (!has_prefix(file->name, "0001-"))
 		return false;
 	if (file->state == VOLUME_FILE_UNSTARTED)
 		return file->size <= first_stripes_size(init->config);
@@ -207,6 +207,8 @@ static int open_volume_folder(struct init *init, struct error *err)
 	if (init->volume_folder_fd < 0)
 		return error_set_errno(err, -errno, "'%s'", name);
 	crash_point("archive.init.folder");
+	if (!volumes_inside(init->config))
+		return 0; /* other archives may use it: what is not ours is ignored */
 	r = volume_folder_scan(init->volume_folder_fd, NULL, &files, err);
 	if (r < 0)
 		return r;

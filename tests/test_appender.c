@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+#include "archive/appender.h"
+
+#include "archive/archive.h"
+#include "archive/volume_list.h"
+#include "base/cleanup.h"
+#include "catalog/history.h"
+#include "support/archive_fixture.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#define MIB (1u << 20)
+
+/* 5 MB at four copies: three fill a volume of 64 MiB. */
+static const struct fixture_commit bulk = { .count = 5, .size = 1000000, .seed = 1 };
+
+static int setup(void **state)
+{
+	struct archive_fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	archive_fixture_init(f);
+	if (archive_fixture_create(f) < 0)
+		fail_msg("%s", f->err.text);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	archive_fixture_done(*state);
+	free(*state);
+	return 0;
+}
+
+static void commit(struct archive_fixture *f, const struct fixture_commit *what)
+{
+	if (archive_fixture_commit(f, what) < 0)
+		fail_msg("%s", f->err.text);
+}
+
+static struct archive *open_archive(struct archive_fixture *f, bool writable)
+{
+	struct archive *archive = NULL;
+
+	if (archive_fixture_open(f, writable, &archive) < 0)
+		fail_msg("%s", f->err.text);
+	return archive;
+}
+
+static void check_files(struct archive_fixture *f, const struct fixture_commit *what)
+{
+	struct archive *archive = open_archive(f, false);
+
+	for (uint32_t i = what->first; i < what->first + what->count; i++)
+		assert_int_equal(archive_fixture_read(archive, i, what->size, what->seed),
+				 0);
+	archive_free(archive);
+}
+
+static unsigned volume_count(struct archive_fixture *f)
+{
+	char names[FIXTURE_VOLUMES_MAX][64];
+
+	return archive_fixture_volumes(f, names);
+}
+
+/* Fill the first volume with commits that each put other files, until a second one is
+ * begun; *commits_out is how many. */
+static void fill_first_volume(struct archive_fixture *f, uint32_t *commits_out)
+{
+	struct fixture_commit what = bulk;
+	uint32_t count = 0;
+
+	for (; volume_count(f) < 2; count++) {
+		assert_true(count < 20);
+		what.first = count * bulk.count;
+		commit(f, &what);
+	}
+	*commits_out = count;
+}
+
+static void check_filled(struct archive_fixture *f, uint32_t commits)
+{
+	struct fixture_commit what = bulk;
+
+	for (uint32_t i = 0; i < commits; i++) {
+		what.first = i * bulk.count;
+		check_files(f, &what);
+	}
+}
+
+static void commits_follow_each_other_on_one_volume(void **state)
+{
+	struct archive_fixture *f = *state;
+	struct fixture_commit what = { .count = 3, .size = 1000, .seed = 1 };
+
+	for (uint32_t i = 0; i < 10; i++) {
+		what.first = i * 2;
+		what.seed = i;
+		commit(f, &what);
+		check_files(f, &what);
+	}
+	assert_int_equal(volume_count(f), 1);
+}
+
+static void an_empty_commit_is_a_commit(void **state)
+{
+	struct archive_fixture *f = *state;
+	struct commit_row row = { 0 };
+	struct archive *archive;
+
+	commit(f, &(struct fixture_commit){ 0 });
+	archive = open_archive(f, false);
+	assert_int_equal(
+		catalog_get_commit(archive_catalog(archive), VERSION_CURRENT, &row, NULL),
+		0);
+	assert_int_equal(row.sequence, 1);
+	commit_row_done(&row);
+	archive_free(archive);
+}
+
+static void a_full_volume_is_sealed_and_the_next_begun(void **state)
+{
+	struct archive_fixture *f = *state;
+	autovolume_list struct volume_list volumes = { 0 };
+	struct archive *archive;
+	uint32_t commits;
+
+	fill_first_volume(f, &commits);
+	check_filled(f, commits);
+	archive = open_archive(f, false);
+	assert_int_equal(volume_list_load(archive_catalog(archive), &volumes, NULL), 0);
+	archive_free(archive);
+	assert_int_equal(volumes.count, 2);
+	assert_true(volumes.rows[0].sealed);
+	assert_false(volumes.rows[1].sealed);
+	assert_string_equal(volumes.rows[0].label, "test");
+	assert_string_equal(volumes.rows[1].label, "test-2");
+	assert_int_equal(volumes.rows[1].number, 2);
+}
+
+static void no_volume_outgrows_its_size(void **state)
+{
+	struct archive_fixture *f = *state;
+	struct fixture_commit what = bulk;
+	unsigned count;
+
+	for (uint32_t i = 0; i < 9; i++) {
+		what.seed = i;
+		commit(f, &what);
+	}
+	count = volume_count(f);
+	assert_true(count >= 3);
+	for (unsigned i = 0; i < count; i++) {
+		struct stat st;
+
+		assert_int_equal(stat(archive_fixture_volume(f, i), &st), 0);
+		assert_true((uint64_t)st.st_blocks * 512 <=
+			    f->config.volume.max_size + MIB);
+		assert_int_equal(st.st_mode & 0222,
+				 i + 1 < count ? 0 : st.st_mode & 0222);
+	}
+	check_files(f, &what);
+}
+
+static void one_commit_may_span_volumes(void **state)
+{
+	struct archive_fixture *f = *state;
+	const struct fixture_commit large = { .count = 20, .size = 8000000, .seed = 3 };
+	const struct fixture_commit after = {
+		.first = 5, .count = 1, .size = 100, .seed = 4
+	};
+
+	commit(f, &large);
+	assert_true(volume_count(f) >= 3);
+	check_files(f, &large);
+	commit(f, &after);
+	check_files(f, &after);
+}
+
+static void a_segment_that_no_volume_can_hold_is_refused(void **state)
+{
+	struct archive_fixture *f = *state;
+	struct archive *archive = open_archive(f, true);
+	struct appender *appender = NULL;
+	struct error err = { 0 };
+
+	assert_int_equal(catalog_begin(archive_catalog(archive), NULL), 0);
+	assert_int_equal(
+		appender_open(archive,
+			      &(struct appender_options){ .data = 30, .parity = 3 },
+			      &appender, NULL),
+		0);
+	assert_int_equal(appender_begin(appender, 100 * MIB, &err), -EFBIG);
+	assert_non_null(strstr(err.text, "max_size"));
+	appender_free(appender);
+	archive_free(archive);
+}
+
+static void what_was_interrupted_stays_behind_as_a_tail(void **state)
+{
+	struct archive_fixture *f = *state;
+	const struct fixture_commit one = { .count = 3, .size = 50000, .seed = 1 };
+	const struct fixture_commit two = { .count = 3, .size = 50000, .seed = 2 };
+	const struct fixture_commit large = { .count = 10, .size = 8000000, .seed = 3 };
+	char *dump;
+	char *again;
+
+	commit(f, &one);
+	dump = archive_fixture_dump(f);
+	archive_fixture_interrupt(f, &two);
+	again = archive_fixture_dump(f);
+	assert_string_equal(dump, again);
+	free(dump);
+	free(again);
+	check_files(f, &one);
+
+	/* This one also leaves records behind: placements, and a volume that it began. */
+	archive_fixture_interrupt(f, &large);
+	check_files(f, &one);
+	commit(f, &two);
+	check_files(f, &two);
+	commit(f, &large);
+	check_files(f, &large);
+}
+
+static void totals_count_payload_and_parity(void **state)
+{
+	struct archive_fixture *f = *state;
+	struct archive *archive = open_archive(f, true);
+	struct appender *appender = NULL;
+	struct appender_totals totals;
+	static uint8_t atom[100000] = { 0x50, 0x2a, 0x4d, 0x18 };
+	uint64_t offset;
+
+	atom[4] = (uint8_t)(sizeof(atom) - 8);
+	atom[5] = (uint8_t)((sizeof(atom) - 8) >> 8);
+	atom[6] = (uint8_t)((sizeof(atom) - 8) >> 16);
+	assert_int_equal(catalog_begin(archive_catalog(archive), NULL), 0);
+	assert_int_equal(appender_open(archive, &(struct appender_options){ true, 30, 3 },
+				       &appender, NULL),
+			 0);
+	assert_int_equal(appender_begin(appender, sizeof(atom), NULL), 0);
+	assert_int_equal(appender_append(appender, atom, sizeof(atom), &offset, NULL), 0);
+	appender_totals(appender, &totals);
+	assert_int_equal(totals.payload_size, sizeof(atom));
+	assert_int_equal(totals.volumes_filled, 0);
+	appender_free(appender);
+	archive_free(archive);
+}
+
+#ifdef TEST_HOOKS
+
+/* Run the commit in a process that dies at the @n-th pass of crash point @name. True if it
+ * did, false if it got through. */
+static bool commit_killed(struct archive_fixture *f, const struct fixture_commit *what,
+			  const char *name, int n)
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		char text[64];
+
+		(void)snprintf(text, sizeof(text), "%s:%d", name, n);
+		(void)setenv("BLOCKFRAME_CRASH_AT", text, 1);
+		_exit(archive_fixture_commit(f, what) == 0 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+	return WIFSIGNALED(status);
+}
+
+/* Commits before stay, the killed one is there in full or not at all, and the next one
+ * works; the catalog is what a rebuild would make of the volumes (test_rebuild.c). */
+static void a_commit_killed_at_any_point_is_whole_or_invisible(void **state)
+{
+	static const char *const points[] = {
+		"archive.commit.begin",    "archive.commit.recorded",
+		"archive.volume.placed",   "archive.volume.ended",
+		"volume.sealed",           "archive.volume.sealed",
+		"archive.volume.created",  "archive.volume.begun",
+		"archive.checkpoint.tree", "archive.checkpoint.written",
+	};
+	const struct fixture_commit large = { .count = 8, .size = 8000000, .seed = 3 };
+	const struct fixture_commit base = {
+		.first = 100, .count = 40, .size = 3000, .seed = 1
+	};
+	const struct fixture_commit after = {
+		.first = 200, .count = 4, .size = 300, .seed = 4
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(points) / sizeof(*points); i++) {
+		struct archive_fixture f;
+		struct archive *archive;
+		int present;
+
+		archive_fixture_init(&f);
+		assert_int_equal(archive_fixture_create(&f), 0);
+		commit(&f, &base);
+		if (!commit_killed(&f, &large, points[i], 1))
+			fail_msg("%s was not passed", points[i]);
+		archive = open_archive(&f, false);
+		present = archive_fixture_read(archive, 0, large.size, large.seed);
+		archive_free(archive);
+		assert_int_equal(
+			present,
+			strcmp(points[i], "archive.commit.recorded") == 0 ? 0 : -ENOENT);
+		if (present == 0)
+			check_files(&f, &large);
+		check_files(&f, &base);
+		commit(&f, &after);
+		commit(&f, &large);
+		check_files(&f, &base);
+		check_files(&f, &after);
+		check_files(&f, &large);
+		archive_fixture_done(&f);
+	}
+}
+
+static void an_init_killed_at_any_point_runs_again(void **state)
+{
+	static const char *const points[] = {
+		"archive.init.folder", "archive.volume.created", "archive.volume.begun",
+		"archive.init.volume", "archive.init.catalog",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(points) / sizeof(*points); i++) {
+		struct archive_fixture f;
+		int status;
+		pid_t pid;
+
+		archive_fixture_init(&f);
+		pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			char text[64];
+
+			(void)snprintf(text, sizeof(text), "%s:1", points[i]);
+			(void)setenv("BLOCKFRAME_CRASH_AT", text, 1);
+			_exit(archive_fixture_create(&f) == 0 ? 0 : 1);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		assert_false(archive_exists(f.directory));
+		if (archive_fixture_create(&f) < 0)
+			fail_msg("%s: %s", points[i], f.err.text);
+		assert_int_equal(volume_count(&f), 1);
+		archive_fixture_done(&f);
+	}
+}
+
+#endif
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(commits_follow_each_other_on_one_volume),
+		TEST(an_empty_commit_is_a_commit),
+		TEST(a_full_volume_is_sealed_and_the_next_begun),
+		TEST(no_volume_outgrows_its_size),
+		TEST(one_commit_may_span_volumes),
+		TEST(a_segment_that_no_volume_can_hold_is_refused),
+		TEST(what_was_interrupted_stays_behind_as_a_tail),
+		TEST(totals_count_payload_and_parity),
+#ifdef TEST_HOOKS
+		cmocka_unit_test(a_commit_killed_at_any_point_is_whole_or_invisible),
+		cmocka_unit_test(an_init_killed_at_any_point_runs_again),
+#endif
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
