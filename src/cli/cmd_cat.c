@@ -96,7 +96,9 @@ static enum exit_code run(struct invocation *invocation)
 	uint64_t at;
 	int r;
 
-	if (option_u64(options, "version", 1, UINT32_MAX, &number, &err) < 0 ||
+	if (options_at_most_one(options, (const char *[]){ "version", "at", NULL },
+				&err) < 0 ||
+	    option_u64(options, "version", 1, UINT32_MAX, &number, &err) < 0 ||
 	    option_u64(options, "offset", 0, UINT64_MAX, &range.offset, &err) < 0 ||
 	    option_u64(options, "length", 0, UINT64_MAX, &range.size, &err) < 0)
 		return fail_usage(invocation, "%s", err.text);
@@ -108,24 +110,24 @@ static enum exit_code run(struct invocation *invocation)
 
 	interrupt_catch();
 	r = version_lookup(archive, path, number, at, &row, &manifest, &err);
-	if (r == 0) {
-		r = cat(archive, &manifest, range, &err);
-		if (r < 0)
-			(void)error_prefix(&err, r, "'%s'", path);
-	}
+	if (r < 0)
+		return session_fail_lookup(r, &err);
+	r = cat(archive, &manifest, range, &err);
 	manifest_done(&manifest);
 	version_row_done(&row);
 	session_note_repairs(invocation, archive);
 	if (r == 0)
 		return CODE_DONE;
-	(void)fail(r, &err);
-	return r == -EBADMSG ? CODE_LOST : exit_code_of(r);
+	(void)error_prefix(&err, r, "'%s'", path);
+	return session_fail_read(archive, r, &err);
 }
 
 const struct command command_cat = {
 	.name = "cat",
 	.summary = "print the content of one file",
 	.usage = "[--version N | --at COMMIT] [--offset B] [--length B] PATH",
+	.details = "Nothing is printed that was not verified. At the first byte that is "
+		   "lost beyond repair it\nstops, and exits with 4.",
 	.options =
 		(const struct option_spec[]){
 			{ 0, "version", "N", "this version of PATH" },
@@ -136,5 +138,6 @@ const struct command command_cat = {
 		},
 	.arguments_min = 1,
 	.arguments_max = 1,
+	.without_json = true,
 	.run = run,
 };

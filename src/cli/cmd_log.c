@@ -78,7 +78,7 @@ static enum exit_code run(struct invocation *invocation)
 	if (code != CODE_DONE)
 		return code;
 	r = catalog_visit_commits(archive_catalog(archive), visit, &log, &log.err);
-	return r < 0 ? fail(r, &log.err) : CODE_DONE;
+	return r < 0 ? session_fail_lookup(r, &log.err) : CODE_DONE;
 }
 
 const struct command command_log = {

@@ -73,10 +73,8 @@ static int visit(void *context, const uint8_t *key, size_t key_size,
 		return error_set(err, -EINTR, "interrupted");
 	if (key_size == ls->depth_key && row->type == ENTRY_DIRECTORY)
 		return 0;
-	if (key_size == ls->depth_key) {
-		r = print_entry(ls, key, key_size, row, err);
-		return r;
-	}
+	if (key_size == ls->depth_key)
+		return print_entry(ls, key, key_size, row, err);
 	r = print_entry(ls, key + skip, key_size - skip, row, err);
 	if (r < 0)
 		return r;
@@ -126,6 +124,18 @@ static int list(const struct ls *ls, struct archive *archive, const struct bytes
 			    (void *)(uintptr_t)ls, err);
 }
 
+static int check_options(const struct options *options, struct error *err)
+{
+	static const char *const pairs[][3] = { { "versions", "at" },
+						{ "versions", "recursive" },
+						{ "long", "json" } };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		r = options_at_most_one(options, pairs[i], err);
+	return r;
+}
+
 static enum exit_code run(struct invocation *invocation)
 {
 	const struct options *options = invocation->options;
@@ -144,6 +154,8 @@ static enum exit_code run(struct invocation *invocation)
 	uint64_t at;
 	int r;
 
+	if (check_options(options, &err) < 0)
+		return fail_usage(invocation, "%s", err.text);
 	code = session_open(invocation, SESSION_READ, &archive);
 	if (code == CODE_DONE)
 		code = session_commit_at(invocation, archive, &at);
@@ -155,10 +167,12 @@ static enum exit_code run(struct invocation *invocation)
 	ls.depth_key = key.size;
 	if (r == 0)
 		r = list(&ls, archive, &key, at, &err);
+	if (r == -ENOENT)
+		(void)error_set(&err, r, "no such path in the archive");
 	if (r < 0)
 		(void)error_prefix(&err, r, "'%s'", path);
 	free(key.data);
-	return r < 0 ? fail(r, &err) : CODE_DONE;
+	return r < 0 ? session_fail_lookup(r, &err) : CODE_DONE;
 }
 
 const struct command command_ls = {

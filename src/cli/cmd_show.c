@@ -23,7 +23,9 @@ static enum exit_code run(struct invocation *invocation)
 	uint64_t at;
 	int r;
 
-	if (option_u64(invocation->options, "version", 1, UINT32_MAX, &number, &err) < 0)
+	if (options_at_most_one(invocation->options,
+				(const char *[]){ "version", "at", NULL }, &err) < 0 ||
+	    option_u64(invocation->options, "version", 1, UINT32_MAX, &number, &err) < 0)
 		return fail_usage(invocation, "%s", err.text);
 	code = session_open(invocation, SESSION_READ, &archive);
 	if (code == CODE_DONE)
@@ -38,7 +40,7 @@ static enum exit_code run(struct invocation *invocation)
 		print_json(json);
 	manifest_done(&manifest);
 	version_row_done(&row);
-	return r < 0 ? fail(r, &err) : CODE_DONE;
+	return r < 0 ? session_fail_lookup(r, &err) : CODE_DONE;
 }
 
 const struct command command_show = {

@@ -30,7 +30,9 @@ struct command {
 	const char *details; /* paragraphs for --help; NULL: none */
 	const struct option_spec *options;
 	size_t arguments_min;
-	size_t arguments_max; /* SIZE_MAX: any number */
+	size_t arguments_max;   /* SIZE_MAX: any number */
+	bool without_json;      /* its output is content: --json is wrong usage */
+	enum exit_code trouble; /* when it can't even begin; 0: CODE_FAILED */
 	enum exit_code (*run)(struct invocation *invocation);
 };
 

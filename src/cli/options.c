@@ -61,10 +61,23 @@ static const struct option_spec *find_spec(const struct options *options, char l
 	return spec ? spec : find_in(common_specs, letter, name, name_size);
 }
 
-static void add_given(struct options *options, const struct option_spec *spec,
-		      const char *value)
+static size_t count_given(const struct options *options, const struct option_spec *spec)
 {
+	size_t count = 0;
+
+	for (size_t i = 0; i < options->given_count; i++)
+		count += options->given[i].spec == spec;
+	return count;
+}
+
+static int add_given(struct options *options, const struct option_spec *spec,
+		     const char *value, struct error *err)
+{
+	if (value && !spec->repeatable && count_given(options, spec) > 0)
+		return error_set(err, -EINVAL, "option '--%s' was given twice",
+				 spec->name);
 	options->given[options->given_count++] = (struct given){ spec, value };
+	return 0;
 }
 
 /* "--name", "--name=value" or "--name value"; *used_out says how many words that took. */
@@ -84,14 +97,12 @@ static int parse_long(struct options *options, char **words, int count, int *use
 		if (equals)
 			return error_set(err, -EINVAL, "option '--%s' takes no value",
 					 spec->name);
-		add_given(options, spec, NULL);
-		return 0;
+		return add_given(options, spec, NULL, err);
 	}
 	if (!equals && count < 2)
 		return error_set(err, -EINVAL, "option '--%s' needs a value", spec->name);
-	add_given(options, spec, equals ? equals + 1 : words[1]);
 	*used_out = equals ? 1 : 2;
-	return 0;
+	return add_given(options, spec, equals ? equals + 1 : words[1], err);
 }
 
 /* "-x", "-xyz", "-xVALUE" or "-x VALUE". */
@@ -105,14 +116,13 @@ static int parse_short(struct options *options, char **words, int count, int *us
 		if (!spec)
 			return error_set(err, -EINVAL, "unknown option '-%c'", *c);
 		if (!spec->argument) {
-			add_given(options, spec, NULL);
+			(void)add_given(options, spec, NULL, err);
 			continue;
 		}
 		if (c[1] == '\0' && count < 2)
 			return error_set(err, -EINVAL, "option '-%c' needs a value", *c);
-		add_given(options, spec, c[1] ? c + 1 : words[1]);
 		*used_out = c[1] ? 1 : 2;
-		return 0;
+		return add_given(options, spec, c[1] ? c + 1 : words[1], err);
 	}
 	return 0;
 }
@@ -209,12 +219,9 @@ const char *option_value(const struct options *options, const char *name)
 size_t option_count(const struct options *options, const char *name)
 {
 	const struct option_spec *spec = find_spec(options, 0, name, strlen(name));
-	size_t count = 0;
 
 	assert(spec && !spec->argument);
-	for (size_t i = 0; i < options->given_count; i++)
-		count += options->given[i].spec == spec;
-	return count;
+	return count_given(options, spec);
 }
 
 bool option_flag(const struct options *options, const char *name)
@@ -256,6 +263,31 @@ int option_i64(const struct options *options, const char *name, int64_t min, int
 	return 0;
 }
 
+bool option_given(const struct options *options, const char *name)
+{
+	const struct option_spec *spec = find_spec(options, 0, name, strlen(name));
+
+	assert(spec);
+	return count_given(options, spec) > 0;
+}
+
+int options_at_most_one(const struct options *options, const char *const *names,
+			struct error *err)
+{
+	const char *first = NULL;
+
+	for (; *names; names++) {
+		if (!option_given(options, *names))
+			continue;
+		if (first)
+			return error_set(err, -EINVAL,
+					 "--%s and --%s can't be used together", first,
+					 *names);
+		first = *names;
+	}
+	return 0;
+}
+
 size_t options_argument_count(const struct options *options)
 {
 	return options->argument_count;
@@ -286,4 +318,17 @@ void options_print_help(const struct option_spec *specs)
 {
 	print_specs(specs);
 	print_specs(common_specs);
+}
+
+static void print_words(const struct option_spec *specs)
+{
+	for (; specs && specs->name; specs++)
+		(void)printf("--%s%s\t%s\n", specs->name, specs->argument ? "=" : "",
+			     specs->help);
+}
+
+void options_print_words(const struct option_spec *specs)
+{
+	print_words(specs);
+	print_words(common_specs);
 }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 enum exit_code session_open(const struct invocation *invocation, enum session_mode mode,
 			    struct archive **archive_out)
@@ -40,7 +41,32 @@ enum exit_code session_open(const struct invocation *invocation, enum session_mo
 		log_error("%s", err.text);
 		return CODE_NO_ARCHIVE;
 	}
-	return r < 0 ? fail(r, &err) : CODE_DONE;
+	if (r < 0)
+		return session_fail_lookup(r, &err);
+	if (archive_warning(*archive_out))
+		log_warn("%s", archive_warning(*archive_out));
+	return CODE_DONE;
+}
+
+enum exit_code session_fail_lookup(int r, const struct error *err)
+{
+	if (r != -EBADMSG || strstr(err->text, "catalog rebuild"))
+		return fail(r, err);
+	log_error("%s; 'blockframe catalog rebuild' makes the catalog again from the "
+		  "volumes",
+		  err->text);
+	return CODE_FAILED;
+}
+
+enum exit_code session_fail_read(struct archive *archive, int r, const struct error *err)
+{
+	struct log_counters counters;
+
+	volume_set_counters(archive_volumes(archive), &counters);
+	if (r != -EBADMSG || counters.leaves_lost == 0)
+		return session_fail_lookup(r, err);
+	(void)fail(r, err);
+	return CODE_LOST;
 }
 
 void session_note_repairs(const struct invocation *invocation, struct archive *archive)
@@ -83,7 +109,7 @@ enum exit_code session_commit_at(const struct invocation *invocation,
 		return CODE_DONE;
 	r = find_commit(archive_catalog(archive), text, &commit, &err);
 	if (r < 0)
-		return fail(r, &err);
+		return session_fail_lookup(r, &err);
 	if (r == CATALOG_END) {
 		log_error("no commit '%s'; 'blockframe log' lists them", text);
 		return CODE_FAILED;

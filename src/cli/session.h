@@ -14,6 +14,13 @@ enum session_mode { SESSION_READ, SESSION_WRITE, SESSION_WRITE_WAIT, SESSION_REB
 enum exit_code session_open(const struct invocation *invocation, enum session_mode mode,
 			    struct archive **archive_out);
 
+/* As fail(), for look-ups in the catalog: when that is damaged, say how to get a sound one. */
+enum exit_code session_fail_lookup(int r, const struct error *err);
+
+/* As fail(), for reads of content: CODE_LOST if the volumes met data beyond repair. Damage
+ * without that is the catalog's, and its way out is told. */
+enum exit_code session_fail_read(struct archive *archive, int r, const struct error *err);
+
 /* Say on stderr how many leaves were repaired while reading, if any. */
 void session_note_repairs(const struct invocation *invocation, struct archive *archive);
 
