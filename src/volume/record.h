@@ -5,7 +5,7 @@
  * values in memory; encode and decode are pure. */
 #include "base/cleanup.h"
 #include "merkle/hash.h"
-#include "volume/geometry.h"
+#include "volume/stripe_info.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,39 +13,8 @@
 
 struct error;
 
-#define UUID_SIZE 16
 #define RECORD_SIZE_MAX (16u << 20)   /* bytes */
 #define RECORD_OFFSET_NONE UINT64_MAX /* no record before this one */
-
-struct uuid {
-	uint8_t bytes[UUID_SIZE];
-};
-
-enum stripe_kind {
-	STRIPE_HEADER = 1,
-	STRIPE_DATA = 2,
-	STRIPE_PLACEMENT = 3,
-	STRIPE_COMMIT = 4,
-	STRIPE_END = 5,
-};
-
-struct extent_info {
-	uint32_t payload_size; /* bytes; 0 for parity */
-	uint32_t area_size;    /* bytes of the leaf area; for parity: of the rows */
-	struct hash hash;      /* over the leaf entries */
-};
-
-/* One closed stripe. */
-struct stripe_info {
-	uint64_t number;
-	uint64_t offset;    /* bytes, in the volume */
-	uint64_t log_start; /* bytes, in the log */
-	struct uuid epoch;
-	enum stripe_kind kind;
-	struct geometry geometry;
-	unsigned data_count;         /* data extents really written */
-	struct extent_info *extents; /* data_count + geometry.parity of them; owned */
-};
 
 struct segment_place {
 	struct hash id;
@@ -93,26 +62,8 @@ struct record {
 	struct hash hash; /* of the encoded record; set by encode and decode */
 };
 
-/* Bytes of payload that @stripe holds in the log; bytes from its first extent to the end of
- * its last one in the volume; and how many of those were written (without the gaps). */
-uint64_t stripe_log_size(const struct stripe_info *stripe);
-uint64_t stripe_physical_size(const struct stripe_info *stripe);
-uint64_t stripe_written_size(const struct stripe_info *stripe);
-/* BLAKE3 over the extents' hashes. */
-void stripe_root(const struct stripe_info *stripe, struct hash *root_out);
-/* Deep copy into an uninitialised *copy_out; release with stripe_info_done(). */
-int stripe_info_copy(const struct stripe_info *stripe, struct stripe_info *copy_out);
-void stripe_info_done(struct stripe_info *stripe);
-
-/* Encoded size in bytes, of a record and of one stripe in it (.extents is not looked at). */
+/* Encoded size in bytes; the stripes' extents are not looked at. */
 size_t record_size(const struct record *record);
-size_t stripe_entry_size(const struct stripe_info *stripe);
-
-/* One stripe's entry alone: write stripe_entry_size() bytes; read what that wrote (-EBADMSG
- * otherwise, -ENOMEM; release with stripe_info_done()). */
-void stripe_info_encode(const struct stripe_info *stripe, uint8_t *out);
-int stripe_info_decode(const uint8_t *data, size_t size, struct stripe_info *stripe_out,
-		       struct error *err);
 
 /* Encode into a new buffer of record_size() bytes at *data_out that the caller frees, and
  * set record->hash. -E2BIG beyond RECORD_SIZE_MAX, -ENOMEM. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What follows from a stripe's description: sizes, root, copies. docs/format.md 2 and 4. */
-#include "volume/record.h"
+#include "volume/stripe_info.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
