@@ -9,12 +9,10 @@
 
 #include <fcntl.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -261,27 +259,6 @@ static void totals_count_payload_and_parity(void **state)
 
 #ifdef TEST_HOOKS
 
-/* Run the commit in a process that dies at the @n-th pass of crash point @name. True if it
- * did, false if it got through. */
-static bool commit_killed(struct archive_fixture *f, const struct fixture_commit *what,
-			  const char *name, int n)
-{
-	int status;
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		char text[64];
-
-		(void)snprintf(text, sizeof(text), "%s:%d", name, n);
-		(void)setenv("BLOCKFRAME_CRASH_AT", text, 1);
-		_exit(archive_fixture_commit(f, what) == 0 ? 0 : 1);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
-	return WIFSIGNALED(status);
-}
-
 /* Commits before stay, the killed one is there in full or not at all, and the next one
  * works; the catalog is what a rebuild would make of the volumes (test_rebuild.c). */
 static void a_commit_killed_at_any_point_is_whole_or_invisible(void **state)
@@ -310,7 +287,7 @@ static void a_commit_killed_at_any_point_is_whole_or_invisible(void **state)
 		archive_fixture_init(&f);
 		assert_int_equal(archive_fixture_create(&f), 0);
 		commit(&f, &base);
-		if (!commit_killed(&f, &large, points[i], 1))
+		if (!archive_fixture_commit_killed(&f, &large, points[i], 1))
 			fail_msg("%s was not passed", points[i]);
 		archive = open_archive(&f, false);
 		present = archive_fixture_read(archive, 0, large.size, large.seed);
@@ -330,6 +307,12 @@ static void a_commit_killed_at_any_point_is_whole_or_invisible(void **state)
 	}
 }
 
+static int create(struct archive_fixture *f, void *context)
+{
+	(void)context;
+	return archive_fixture_create(f);
+}
+
 static void an_init_killed_at_any_point_runs_again(void **state)
 {
 	static const char *const points[] = {
@@ -340,21 +323,9 @@ static void an_init_killed_at_any_point_runs_again(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(points) / sizeof(*points); i++) {
 		struct archive_fixture f;
-		int status;
-		pid_t pid;
 
 		archive_fixture_init(&f);
-		pid = fork();
-		assert_true(pid >= 0);
-		if (pid == 0) {
-			char text[64];
-
-			(void)snprintf(text, sizeof(text), "%s:1", points[i]);
-			(void)setenv("BLOCKFRAME_CRASH_AT", text, 1);
-			_exit(archive_fixture_create(&f) == 0 ? 0 : 1);
-		}
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		assert_true(WIFSIGNALED(status));
+		assert_true(archive_fixture_killed(&f, points[i], 1, create, NULL));
 		assert_false(archive_exists(f.directory));
 		if (archive_fixture_create(&f) < 0)
 			fail_msg("%s: %s", points[i], f.err.text);

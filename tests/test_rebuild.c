@@ -444,6 +444,105 @@ static void volumes_of_two_archives_without_catalog_are_an_error(void **state)
 	assert_int_equal(try_rebuild(t), -EINVAL);
 }
 
+#ifdef TEST_HOOKS
+
+static int rebuild_in_child(struct archive_fixture *f, void *context)
+{
+	(void)f;
+	return try_rebuild(context);
+}
+
+static int open_in_child(struct archive_fixture *f, void *context)
+{
+	struct archive *archive = NULL;
+	int r;
+
+	(void)context;
+	r = archive_fixture_open(f, true, &archive);
+	archive_free(archive);
+	return r;
+}
+
+/* What opening makes of a killed writer's volumes is what a rebuild makes of them. */
+static void after_a_kill_catching_up_equals_a_rebuild(void **state)
+{
+	static const char *const points[] = {
+		"archive.commit.begin",    "archive.commit.recorded",
+		"archive.volume.placed",   "archive.volume.ended",
+		"archive.volume.created",  "archive.volume.begun",
+		"archive.checkpoint.tree", "archive.checkpoint.written",
+	};
+	const struct fixture_commit large = { .count = 8, .size = 8000000, .seed = 3 };
+	const struct fixture_commit names = { .first = 100, .count = 300, .seed = 1 };
+	struct rebuilding *t = *state;
+
+	commit(&t->f, &names);
+	for (size_t i = 0; i < sizeof(points) / sizeof(*points); i++) {
+		if (!archive_fixture_commit_killed(&t->f, &large, points[i], 1))
+			fail_msg("%s was not passed", points[i]);
+		check_same_dump(t);
+		check_files(&t->f, &names, 0);
+	}
+}
+
+static void a_catch_up_killed_at_any_point_runs_again(void **state)
+{
+	const struct fixture_commit some = { .count = 10, .size = 100, .seed = 1 };
+	struct rebuilding *t = *state;
+	struct archive_fixture *f = &t->f;
+	char *before;
+	char *after;
+
+	archive_fixture_copy(archive_fixture_path(f, "catalog.db"),
+			     archive_fixture_path(f, "old.db"));
+	commit(f, &some);
+	before = archive_fixture_dump(f);
+	assert_int_equal(rename(archive_fixture_path(f, "old.db"),
+				archive_fixture_path(f, "catalog.db")),
+			 0);
+	assert_true(archive_fixture_killed(f, "archive.catch_up.done", 1, open_in_child,
+					   NULL));
+	assert_true(archive_fixture_killed(f, "archive.catch_up.committed", 1,
+					   open_in_child, NULL));
+	after = archive_fixture_dump(f);
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+}
+
+static void a_rebuild_killed_at_any_point_leaves_a_catalog_or_none(void **state)
+{
+	static const struct {
+		const char *name;
+		int n;
+	} points[] = {
+		{ "archive.rebuild.written", 1 }, { "archive.rebuild.removed", 1 },
+		{ "archive.rebuild.removed", 2 }, { "archive.rebuild.removed", 3 },
+		{ "archive.rebuild.renamed", 1 },
+	};
+	struct rebuilding *t = *state;
+	struct archive_fixture *f = &t->f;
+
+	commit(f, &(struct fixture_commit){ .count = 10, .size = 100, .seed = 1 });
+	for (size_t i = 0; i < sizeof(points) / sizeof(*points); i++) {
+		struct archive *archive = NULL;
+		int r;
+
+		assert_true(archive_fixture_killed(f, points[i].name, points[i].n,
+						   rebuild_in_child, t));
+		r = archive_fixture_open(f, true, &archive);
+		if (r < 0) {
+			assert_int_equal(r, -EBADMSG);
+			assert_non_null(strstr(f->err.text, "rebuild"));
+			rebuild(t);
+		}
+		archive_free(archive);
+		check_same_dump(t);
+	}
+}
+
+#endif
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -461,6 +560,11 @@ int main(void)
 		TEST(lost_tree_pages_cost_their_names_only),
 		TEST(no_volume_at_all_is_an_error_and_the_catalog_stays),
 		TEST(volumes_of_two_archives_without_catalog_are_an_error),
+#ifdef TEST_HOOKS
+		TEST(after_a_kill_catching_up_equals_a_rebuild),
+		TEST(a_catch_up_killed_at_any_point_runs_again),
+		TEST(a_rebuild_killed_at_any_point_leaves_a_catalog_or_none),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -158,7 +158,7 @@ static int examine_growth(const struct survey *survey, const struct volume_row *
 			  const struct volume_file *file, enum work *work_out,
 			  struct error *err)
 {
-	uint64_t size;
+	uint64_t size = 0;
 	int r;
 
 	if (row->sealed)
@@ -221,7 +221,7 @@ static int examine(const struct survey *survey, struct volume_file *file,
 	const struct volume_row *row =
 		volume_list_find_file(&survey->volumes, file->name);
 	struct stat st;
-	uint64_t size;
+	uint64_t size = 0;
 	int r;
 
 	*work_out = WORK_NONE;

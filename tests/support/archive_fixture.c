@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -350,6 +351,41 @@ void archive_fixture_interrupt(struct archive_fixture *f,
 			       const struct fixture_commit *commit)
 {
 	assert_int_equal(make(f, commit, false), 0);
+}
+
+/* Killing. */
+
+bool archive_fixture_killed(struct archive_fixture *f, const char *name, int n,
+			    int (*run)(struct archive_fixture *f, void *context),
+			    void *context)
+{
+	char text[64];
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)snprintf(text, sizeof(text), "%s:%d", name, n);
+		(void)setenv("BLOCKFRAME_CRASH_AT", text, 1);
+		_exit(run(f, context) == 0 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+	return WIFSIGNALED(status);
+}
+
+static int run_commit(struct archive_fixture *f, void *context)
+{
+	return archive_fixture_commit(f, context);
+}
+
+bool archive_fixture_commit_killed(struct archive_fixture *f,
+				   const struct fixture_commit *commit, const char *name,
+				   int n)
+{
+	struct fixture_commit copy = *commit;
+
+	return archive_fixture_killed(f, name, n, run_commit, &copy);
 }
 
 /* Reading. */

@@ -45,6 +45,15 @@ int archive_fixture_commit(struct archive_fixture *f,
 void archive_fixture_interrupt(struct archive_fixture *f,
 			       const struct fixture_commit *commit);
 
+/* Run @run in a process that dies at the @n-th pass of crash point @name. True if it did,
+ * false if it got through. Only in builds with test hooks. */
+bool archive_fixture_killed(struct archive_fixture *f, const char *name, int n,
+			    int (*run)(struct archive_fixture *f, void *context),
+			    void *context);
+bool archive_fixture_commit_killed(struct archive_fixture *f,
+				   const struct fixture_commit *commit, const char *name,
+				   int n);
+
 /* Read file @i from an open archive: its name from the catalog, its content from the
  * volumes. 0, -ENOENT if there is no such name, or what reading gave; content that is not
  * that of @seed is -EBADMSG. */
