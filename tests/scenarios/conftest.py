@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures of the scenarios: the real program on real files.
+
+    BLOCKFRAME_BUILD       the build folder (configured with -Dtest_hooks=true); default: build
+    BLOCKFRAME_TEST_FULL   1: full counts; else reduced ones that keep the whole within minutes
+    BLOCKFRAME_TEST_SEED   seeds everything that is random (default 1)
+"""
+import os
+import pathlib
+import random
+import resource
+
+import pytest
+
+from program import Archive, Program, remove
+
+SEED = int(os.environ.get('BLOCKFRAME_TEST_SEED', '1'))
+FULL = os.environ.get('BLOCKFRAME_TEST_FULL') == '1'
+BUILD = os.environ.get('BLOCKFRAME_BUILD',
+                       pathlib.Path(__file__).resolve().parents[2] / 'build')
+
+
+def pytest_report_header():
+    return f'blockframe: {BUILD}, seed {SEED}, {"full" if FULL else "reduced"} counts'
+
+
+def pytest_configure():
+    # A thousand levels of folders are a thousand descriptors for those who compare them.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    os.umask(0o022)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        report.sections.append(('seed', f'BLOCKFRAME_TEST_SEED={SEED}'))
+
+
+@pytest.fixture(scope='session')
+def seed():
+    return SEED
+
+
+@pytest.fixture
+def rng(request):
+    """Random numbers of this test alone: the same with the same seed, whatever else runs."""
+    return random.Random(f'{SEED} {request.node.nodeid}')
+
+
+@pytest.fixture(scope='session')
+def count():
+    """count(reduced, full): how much of something this run does."""
+    return lambda reduced, full: full if FULL else reduced
+
+
+@pytest.fixture(scope='session')
+def program(tmp_path_factory):
+    program = Program(BUILD, tmp_path_factory.mktemp('home'))
+    assert program.binary.exists(), f'{program.binary} is not built'
+    return program
+
+
+@pytest.fixture
+def interpose(program):
+    """For tests that need the preloaded library, which sanitizers do not go with."""
+    if not program.interpose.exists():
+        pytest.skip('this build has no preloaded library')
+
+
+@pytest.fixture
+def tmp_path(tmp_path):
+    """pytest keeps the folders of some runs; these are too big for that."""
+    yield tmp_path
+    remove(tmp_path)
+
+
+@pytest.fixture
+def new_archive(program, tmp_path):
+    """new_archive(name, settings): one more archive."""
+    return lambda name, settings=None: Archive(program, tmp_path / name).init(settings=settings)
+
+
+@pytest.fixture
+def archive(new_archive):
+    return new_archive('archive')
