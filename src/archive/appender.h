@@ -20,7 +20,7 @@ struct error;
 
 struct appender_options {
 	bool tiered;
-	unsigned data;	 /* k */
+	unsigned data;   /* k */
 	unsigned parity; /* m */
 };
 
