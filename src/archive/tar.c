@@ -191,7 +191,7 @@ static int begin_entry(struct tar *tar, const char *path, const struct manifest 
 	r = tar_stream_entry(tar->stream, path, manifest, hard_link, &lossy);
 	if (r == TAR_STREAM_LOSSY)
 		report(tar, RESTORE_ATTRIBUTE, path, 0, 0, &lossy);
-	if (r < 0 && err)
+	else if (r < 0 && err)
 		*err = lossy;
 	return r < 0 ? r : 0;
 }

@@ -4,27 +4,42 @@
  * (SCHILY.acl) and holes (GNU.sparse 1.0). GNU tar and bsdtar read all of that.
  *
  * Names are bytes. libarchive wants to know their character set: with a UTF-8 locale it
- * passes UTF-8 through and marks other names as binary, so one is set for the thread while a
- * call into it lasts. ACLs are given to it as such; one that can't be parsed stays an xattr.
+ * passes UTF-8 through, and warns of other names but keeps their bytes and marks them as
+ * binary (hdrcharset). So one is set for the thread while a call into it lasts, and the
+ * warning, of which there is no other kind for what is written here, is no problem.
+ *
+ * Times before 1970 are written by libarchive as if the fraction counted away from zero, and
+ * so they are given to it: -2 s and 0.3 s as -1 s and 0.7 s, which gives "-1.7". Only within
+ * the last second before 1970, where the sign would be that of a zero, the fraction is lost.
+ *
+ * ACLs are given to it as such; one that can't be parsed stays an xattr.
  */
 #include "archive/tar_stream.h"
 
 #include "archive/acl.h"
 #include "base/error.h"
+#include "base/file.h"
+#include "base/timestamp.h"
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <assert.h>
 #include <errno.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#define BLOCK_SIZE 512u /* bytes: tar's unit */
+
 struct tar_stream {
+	int fd;                   /* borrowed */
+	bool cut;                 /* nothing is written any more */
+	uint8_t held[BLOCK_SIZE]; /* the last bytes given, not yet written */
+	size_t held_size;
 	struct archive *writer;
 	struct archive_entry *entry;
 	locale_t locale; /* with UTF-8; 0: there is none */
-	bool finished;
 };
 
 /* The locale that was in force; give it back with uselocale(). */
@@ -48,19 +63,44 @@ static int writer_error(const struct tar_stream *stream, struct error *err)
 			 text ? text : "can't be written");
 }
 
+/* libarchive's output. The last block is held back, so that a stream that is given up can
+ * end in the middle of one without saying anything that is not true. */
+static la_ssize_t put(struct archive *writer, void *context, const void *data,
+		      size_t size)
+{
+	struct tar_stream *stream = context;
+	const uint8_t *bytes = data;
+	int r = 0;
+
+	if (stream->cut)
+		return (la_ssize_t)size;
+	assert(size >= BLOCK_SIZE); /* it writes whole blocks only */
+	r = write_full(stream->fd, stream->held, stream->held_size);
+	if (r == 0)
+		r = write_full(stream->fd, bytes, size - BLOCK_SIZE);
+	if (r < 0) {
+		archive_set_error(writer, -r, "%s", strerrordesc_np(-r));
+		return -1;
+	}
+	memcpy(stream->held, bytes + size - BLOCK_SIZE, BLOCK_SIZE);
+	stream->held_size = BLOCK_SIZE;
+	return (la_ssize_t)size;
+}
+
 int tar_stream_new(int fd, struct tar_stream **stream_out, struct error *err)
 {
 	autoptr(tar_stream) stream = calloc(1, sizeof(*stream));
 
 	if (!stream)
 		return error_set(err, -ENOMEM, "out of memory");
+	stream->fd = fd;
 	stream->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
 	stream->writer = archive_write_new();
 	stream->entry = archive_entry_new();
 	if (!stream->writer || !stream->entry)
 		return error_set(err, -ENOMEM, "out of memory");
 	if (archive_write_set_format_pax(stream->writer) != ARCHIVE_OK ||
-	    archive_write_open_fd(stream->writer, fd) != ARCHIVE_OK)
+	    archive_write_open(stream->writer, stream, NULL, put, NULL) != ARCHIVE_OK)
 		return writer_error(stream, err);
 	*stream_out = take_ptr(stream);
 	return 0;
@@ -147,6 +187,25 @@ static void set_xattr(struct archive_entry *entry, const struct manifest_xattr *
 				      xattr->value.data, xattr->value.size);
 }
 
+static bool fits_time(const struct entry_time *time)
+{
+	return time->seconds != -1 || time->nanoseconds == 0;
+}
+
+static void set_mtime(struct archive_entry *entry, const struct entry_time *time)
+{
+	int64_t seconds = time->seconds;
+	long nanoseconds = time->nanoseconds;
+
+	if (!fits_time(time)) {
+		nanoseconds = 0;
+	} else if (seconds < 0 && nanoseconds > 0) {
+		seconds++;
+		nanoseconds = (long)NS_PER_SECOND - nanoseconds;
+	}
+	archive_entry_set_mtime(entry, (time_t)seconds, nanoseconds);
+}
+
 static void set_attributes(struct archive_entry *entry, const struct manifest *manifest)
 {
 	archive_entry_set_mode(entry, type_bits(manifest->type) | manifest->mode);
@@ -156,8 +215,7 @@ static void set_attributes(struct archive_entry *entry, const struct manifest *m
 		archive_entry_set_uname(entry, (const char *)manifest->user.data);
 	if (manifest->group.size > 0)
 		archive_entry_set_gname(entry, (const char *)manifest->group.data);
-	archive_entry_set_mtime(entry, (time_t)manifest->mtime.seconds,
-				(long)manifest->mtime.nanoseconds);
+	set_mtime(entry, &manifest->mtime);
 	if (manifest->type == ENTRY_CHAR || manifest->type == ENTRY_BLOCK)
 		archive_entry_set_rdev(entry, (dev_t)manifest->device);
 	for (size_t i = 0; i < manifest->xattr_count; i++)
@@ -168,9 +226,12 @@ int tar_stream_entry(struct tar_stream *stream, const char *path,
 		     const struct manifest *manifest, const char *hard_link,
 		     struct error *err)
 {
-	locale_t before = enter_locale(stream);
+	locale_t before;
 	int r;
 
+	if (manifest->type == ENTRY_SOCKET)
+		return error_set(err, -EINVAL, "tar has no sockets");
+	before = enter_locale(stream);
 	archive_entry_clear(stream->entry);
 	archive_entry_set_pathname(stream->entry, path);
 	set_attributes(stream->entry, manifest);
@@ -188,9 +249,9 @@ int tar_stream_entry(struct tar_stream *stream, const char *path,
 	leave_locale(before);
 	if (r < ARCHIVE_WARN)
 		return writer_error(stream, err);
-	if (r == ARCHIVE_OK)
+	if (fits_time(&manifest->mtime))
 		return 0;
-	(void)writer_error(stream, err);
+	(void)error_set(err, -ERANGE, "tar has no fractions of the second before 1970");
 	return TAR_STREAM_LOSSY;
 }
 
@@ -214,19 +275,23 @@ int tar_stream_data(struct tar_stream *stream, const void *data, size_t size,
 
 int tar_stream_finish(struct tar_stream *stream, struct error *err)
 {
+	int r;
+
 	if (archive_write_close(stream->writer) != ARCHIVE_OK)
 		return writer_error(stream, err);
-	stream->finished = true;
-	return 0;
+	r = write_full(stream->fd, stream->held, stream->held_size);
+	stream->held_size = 0;
+	return r < 0 ? error_set_errno(err, r, "tar stream") : 0;
 }
 
 void tar_stream_free(struct tar_stream *stream)
 {
 	if (!stream)
 		return;
-	/* Freeing closes, and closing pads and writes the end, unless it has failed. */
-	if (stream->writer && !stream->finished)
-		(void)archive_write_fail(stream->writer);
+	/* Closing a writer pads and writes the end, which is not to come out. */
+	stream->cut = true;
+	(void)write_full(stream->fd, stream->held,
+			 stream->held_size / 2); /* best effort */
 	if (stream->writer)
 		(void)archive_write_free(stream->writer);
 	archive_entry_free(stream->entry);

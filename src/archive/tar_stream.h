@@ -12,7 +12,7 @@
 struct error;
 struct tar_stream;
 
-#define TAR_STREAM_LOSSY 1 /* written, but not all that the manifest says fits tar */
+#define TAR_STREAM_LOSSY 1 /* written, but for what the text says */
 
 /* @fd is borrowed. */
 int tar_stream_new(int fd, struct tar_stream **stream_out, struct error *err);
@@ -20,7 +20,8 @@ int tar_stream_new(int fd, struct tar_stream **stream_out, struct error *err);
 /* End the entry before, and begin one called @path with the attributes of @manifest, whose
  * xattrs all carry their values, however long. A file's @manifest->size bytes of content
  * follow, holes included, unless @hard_link (the path of an earlier entry of this stream) is
- * given. TAR_STREAM_LOSSY: @err says what is missing. */
+ * given. There is no tar entry for a socket (-EINVAL). TAR_STREAM_LOSSY, with the text of
+ * what is missing in *err. */
 int tar_stream_entry(struct tar_stream *stream, const char *path,
 		     const struct manifest *manifest, const char *hard_link,
 		     struct error *err);
@@ -31,6 +32,7 @@ int tar_stream_data(struct tar_stream *stream, const void *data, size_t size,
 /* Write the end of the archive. */
 int tar_stream_finish(struct tar_stream *stream, struct error *err);
 
-/* Without tar_stream_finish() before, the stream ends short, and readers of it complain. */
+/* Without tar_stream_finish() before, the stream ends short, in the middle of a block of 512
+ * bytes: every reader of tar complains, also where all entries so far are whole. */
 void tar_stream_free(struct tar_stream *stream);
 DEFINE_AUTOPTR(tar_stream);

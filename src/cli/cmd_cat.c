@@ -48,12 +48,11 @@ static int copy_out(const struct content *content, struct reader *reader,
 		if (atomic_load(&interrupted))
 			return error_set(err, -EINTR, "interrupted");
 		r = content_frame_end(content, reader, position, &frame_end, err);
+		n = r < 0 ? 0 : (size_t)((frame_end < end ? frame_end : end) - position);
+		if (r == 0)
+			r = content_read(content, reader, position, buf, n, err);
 		if (r < 0)
-			return r;
-		n = (size_t)((frame_end < end ? frame_end : end) - position);
-		r = content_read(content, reader, position, buf, n, err);
-		if (r < 0)
-			return error_prefix(err, r, "offset %" PRIu64, position);
+			return error_prefix(err, r, "byte %" PRIu64, position);
 		r = write_full(STDOUT_FILENO, buf, n);
 		if (r < 0)
 			return error_set_errno(err, r, "standard output");

@@ -113,7 +113,8 @@ static void print_summary(const struct request *request,
 			      size_format(summary->lost_bytes, lost),
 			      summary->lost_files);
 	if (summary->problems > 0)
-		(void)fprintf(out, "%" PRIu64 " problems\n", summary->problems);
+		(void)fprintf(out, "%" PRIu64 " problem%s\n", summary->problems,
+			      summary->problems == 1 ? "" : "s");
 }
 
 static enum exit_code finish(const struct request *request,

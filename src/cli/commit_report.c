@@ -46,14 +46,10 @@ static void print_stored(const struct commit_summary *summary)
 	char cost[SIZE_TEXT_MAX];
 
 	(void)printf("stored %s", size_format(summary->payload_size, payload));
-	if (summary->new_size > 0 && summary->payload_size > 0)
+	if (summary->new_size > summary->payload_size && summary->payload_size > 0)
 		(void)printf(", %.2f to 1",
 			     (double)summary->new_size / (double)summary->payload_size);
-	if (summary->payload_size > 0)
-		(void)printf("; parity and records cost %s more (%.0f %%)",
-			     size_format(parity, cost),
-			     (double)parity * 100 / (double)summary->payload_size);
-	(void)putchar('\n');
+	(void)printf("; parity and records cost %s more\n", size_format(parity, cost));
 }
 
 static void print_strength(const struct commit_strength *strength)
@@ -94,7 +90,8 @@ void commit_report_print(const struct commit_summary *summary, bool dry_run,
 		(void)printf("read back and verified %" PRIu64 " files\n",
 			     summary->verified_files);
 	if (summary->problems > 0)
-		(void)printf("%" PRIu64 " problems\n", summary->problems);
+		(void)printf("%" PRIu64 " problem%s\n", summary->problems,
+			     summary->problems == 1 ? "" : "s");
 	if (summary->made)
 		(void)printf("commit %" PRIu64 " %.12s\n", summary->sequence, hex);
 	else
