@@ -266,6 +266,7 @@ static int finish(struct commit *commit, struct error *err)
 			summary->payload_size, &summary->strength);
 	if (!options->verify)
 		return 0;
+	content_writer_free(take_ptr(commit->content)); /* its memory is wanted */
 	return commit_verify(commit->archive, &commit_session_base(commit->session)->tree,
 			     &made.tree, &commit->monitor, &summary->verified_files, err);
 }

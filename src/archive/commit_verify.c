@@ -8,6 +8,7 @@
 #include "archive/commit_monitor.h"
 #include "archive/reader.h"
 #include "archive/tree_diff.h"
+#include "base/budget.h"
 #include "base/error.h"
 #include "merkle/manifest.h"
 
@@ -83,14 +84,18 @@ int commit_verify(struct archive *archive, const struct hash *old_tree,
 		  const struct hash *new_tree, struct commit_monitor *monitor,
 		  uint64_t *files_out, struct error *err)
 {
+	struct budget *budget = archive_budget(archive);
 	struct verify verify = { .source = archive_source(archive), .monitor = monitor };
 	int r;
 
-	r = reader_new(verify.source, CACHE_FRAMES, &verify.reader, err);
+	r = budget_reserve(budget, READER_MEMORY(CACHE_FRAMES), "reading back", err);
 	if (r < 0)
 		return r;
-	r = tree_diff(verify.source, old_tree, new_tree, visit, &verify, err);
+	r = reader_new(verify.source, CACHE_FRAMES, &verify.reader, err);
+	if (r == 0)
+		r = tree_diff(verify.source, old_tree, new_tree, visit, &verify, err);
 	reader_free(verify.reader);
+	budget_release(budget, READER_MEMORY(CACHE_FRAMES));
 	if (r < 0)
 		return error_prefix(err, r, "reading the commit back");
 	*files_out = verify.files;
