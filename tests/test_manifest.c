@@ -292,44 +292,6 @@ static void bad_paths_make_no_key(void **state)
 	}
 }
 
-static void keys_sort_folders_before_their_contents(void **state)
-{
-	static const char *const sorted[] = {
-		"a", "a/a", "a/a/z", "a/b", "a!", "aa", "b"
-	};
-	enum { COUNT = sizeof(sorted) / sizeof(sorted[0]) };
-
-	(void)state;
-	for (size_t i = 0; i < COUNT; i++) {
-		for (size_t j = 0; j < COUNT; j++) {
-			struct bytes a = { 0 }, b = { 0 };
-			int order;
-
-			assert_int_equal(key_from_path(sorted[i], &a, NULL), 0);
-			assert_int_equal(key_from_path(sorted[j], &b, NULL), 0);
-			order = key_compare(a.data, a.size, b.data, b.size);
-			assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
-			free(a.data);
-			free(b.data);
-		}
-	}
-}
-
-static void keys_become_paths(void **state)
-{
-	char *path = NULL;
-
-	(void)state;
-	assert_int_equal(key_to_path((const uint8_t *)"a\0b\0c", 5, &path), 0);
-	assert_string_equal(path, "a/b/c");
-	free(path);
-	assert_int_equal(key_to_path(NULL, 0, &path), 0);
-	assert_string_equal(path, "");
-	free(path);
-	assert_int_equal(key_name_size((const uint8_t *)"a\0bcd", 5), 3);
-	assert_int_equal(key_name_size((const uint8_t *)"abc", 3), 3);
-}
-
 static void every_truncation_is_refused(void **state)
 {
 	static const char line[] = FILE_OF("5000") "," PACK(
@@ -600,8 +562,6 @@ int main(void)
 		cmocka_unit_test(names_of_any_bytes_come_back),
 		cmocka_unit_test(the_longest_names_come_back),
 		cmocka_unit_test(bad_paths_make_no_key),
-		cmocka_unit_test(keys_sort_folders_before_their_contents),
-		cmocka_unit_test(keys_become_paths),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(content_must_match_the_size),
 		cmocka_unit_test(holes_must_be_in_order_and_inside),

@@ -226,6 +226,8 @@ int catalog_begin(struct catalog *catalog, struct error *err)
 	int r;
 
 	assert(!catalog->writing);
+	if (sqlite3_db_readonly(catalog->db, "main"))
+		return error_set(err, -EROFS, "catalog: can only be read here");
 	r = database_run(catalog->db, sql_begin, err);
 	if (r < 0)
 		return r;

@@ -4,10 +4,11 @@
  * archive catches up from the volumes.
  *
  * WAL needs a shared index file beside the database. Where it can't be made (a read-only
- * medium, somebody else's folder) the file is opened without locks and with the index in
- * private memory, which SQLite does in its exclusive locking mode. Nobody can write on a
- * read-only medium. In a folder that only we cannot write to, a writer that comes later
- * would not be noticed; rows that it tears then fail their checksums.
+ * medium, somebody else's folder) the file is opened without locks: as one that does not
+ * change, or, if a killed writer left a log, with the log's index in private memory, which
+ * SQLite does in its exclusive locking mode. Nobody can write on a read-only medium. In a
+ * folder that only we cannot write to, a writer that comes later would not be noticed; rows
+ * that it tears then fail their checksums.
  *
  * The file is foreign bytes: triggers and views are off, the schema is compared, and nothing
  * is mapped into memory, so that a media error is an error and not a signal.
@@ -16,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "catalog/handle.h"
 
 #include <errno.h>
@@ -108,25 +110,44 @@ void database_close(struct sqlite3 *db)
 	(void)sqlite3_close_v2(db); /* a close that fails has nothing left to lose */
 }
 
-static int connect(const char *path, int flags, const char *vfs, struct sqlite3 **db_out,
+/* How to open. The settings come before anything that reads the file. */
+struct way {
+	int flags;
+	const char *vfs;
+	const char *settings;
+};
+
+static const struct way to_create = { SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL,
+				      "" };
+static const struct way to_use = { SQLITE_OPEN_READWRITE, NULL, "" };
+static const struct way unchanging = { SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL, "" };
+static const struct way without_locks = { SQLITE_OPEN_READONLY, "unix-none",
+					  "PRAGMA locking_mode = EXCLUSIVE" };
+
+static int configure(struct sqlite3 *db, const struct way *way, struct error *err)
+{
+	int r;
+
+	(void)sqlite3_busy_timeout(db, BUSY_TIMEOUT);
+	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+	r = database_run(db, way->settings, err);
+	return r < 0 ? r : database_run(db, common_settings, err);
+}
+
+static int connect(const char *path, const struct way *way, struct sqlite3 **db_out,
 		   struct error *err)
 {
+	int flags = way->flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
 	struct sqlite3 *db = NULL;
 	int code;
-	int r = 0;
+	int r;
 
-	flags |= SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-	code = sqlite3_open_v2(path, &db, flags, vfs);
-	if (code != SQLITE_OK)
-		r = db ? database_error(db, code, err)
-		       : error_set(err, -ENOMEM, "no memory for the catalog");
-	if (r == 0) {
-		(void)sqlite3_busy_timeout(db, BUSY_TIMEOUT);
-		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
-		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
-		r = database_run(db, common_settings, err);
-	}
+	code = sqlite3_open_v2(path, &db, flags, way->vfs);
+	if (!db)
+		return error_set(err, -ENOMEM, "no memory for the catalog");
+	r = code == SQLITE_OK ? configure(db, way, err) : database_error(db, code, err);
 	if (r < 0) {
 		database_close(db);
 		return r;
@@ -156,15 +177,13 @@ static bool folder_writable(const char *path)
 	return !copy || access(dirname(copy), W_OK) == 0;
 }
 
-static int open_existing(const char *path, struct sqlite3 **db_out, struct error *err)
+static int open_existing(const char *path, const struct way *way, struct sqlite3 **db_out,
+			 struct error *err)
 {
 	struct sqlite3 *db = NULL;
 	int r;
 
-	r = check_file(path, err);
-	if (r < 0)
-		return r;
-	r = connect(path, SQLITE_OPEN_READWRITE, NULL, &db, err);
+	r = connect(path, way, &db, err);
 	if (r == 0)
 		r = schema_check(db, err);
 	if (r == 0 && !sqlite3_db_readonly(db, "main"))
@@ -177,23 +196,47 @@ static int open_existing(const char *path, struct sqlite3 **db_out, struct error
 	return 0;
 }
 
-static int open_without_locks(const char *path, struct sqlite3 **db_out,
-			      struct error *err)
+static bool has_log(const char *path)
 {
-	struct sqlite3 *db = NULL;
+	autofree char *name = NULL;
+	struct stat st;
+
+	if (asprintf(&name, "%s-wal", path) < 0) {
+		name = NULL; /* undefined after a failure */
+		return true;
+	}
+	return stat(name, &st) == 0 && st.st_size > 0;
+}
+
+/* "file:PATH?immutable=1". NULL: no memory. */
+static char *unchanging_uri(const char *path)
+{
+	struct text uri = { 0 };
 	int r;
 
-	r = connect(path, SQLITE_OPEN_READONLY, "unix-none", &db, err);
+	r = text_append(&uri, "file:");
+	for (; *path && r == 0; path++)
+		r = strchr("%?#", *path) ? text_appendf(&uri, "%%%02x", *path)
+					 : text_append_char(&uri, *path);
 	if (r == 0)
-		r = database_run(db, "PRAGMA locking_mode = EXCLUSIVE", err);
+		r = text_append(&uri, "?immutable=1");
 	if (r == 0)
-		r = schema_check(db, err);
-	if (r < 0) {
-		database_close(db);
-		return r;
-	}
-	*db_out = db;
-	return 0;
+		return text_take(&uri);
+	text_done(&uri);
+	return NULL;
+}
+
+static int open_without_writing(const char *path, struct sqlite3 **db_out,
+				struct error *err)
+{
+	autofree char *uri = NULL;
+
+	if (has_log(path))
+		return open_existing(path, &without_locks, db_out, err);
+	uri = unchanging_uri(path);
+	if (!uri)
+		return error_set(err, -ENOMEM, "no memory for the catalog");
+	return open_existing(uri, &unchanging, db_out, err);
 }
 
 int database_open(const char *path, bool create, struct sqlite3 **db_out,
@@ -202,10 +245,12 @@ int database_open(const char *path, bool create, struct sqlite3 **db_out,
 	int r;
 
 	if (create)
-		return connect(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL,
-			       db_out, err);
-	r = open_existing(path, db_out, err);
-	if (r < 0 && r != -ENOENT && r != -EPROTONOSUPPORT && !folder_writable(path))
-		r = open_without_locks(path, db_out, err);
+		return connect(path, &to_create, db_out, err);
+	r = check_file(path, err);
+	if (r < 0)
+		return r;
+	r = open_existing(path, &to_use, db_out, err);
+	if (r < 0 && r != -EPROTONOSUPPORT && !folder_writable(path))
+		r = open_without_writing(path, db_out, err);
 	return r;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Folders are read in the order of the table of nodes, which is that of names; for each node
- * the newest version that is not younger than the commit is found by its key, and counts if
- * it was still alive. Both steps are seeks into neighbouring rows of narrow tables.
+ * the newest version that is not younger than the commit is found by its key. Both steps are
+ * seeks into neighbouring rows of narrow tables. Whether it was still alive then is asked
+ * only when its checksum was right: otherwise a flipped bit would hide a file silently.
  */
 #include "catalog/listing.h"
 
@@ -12,16 +13,16 @@
 #include <errno.h>
 #include <string.h>
 
-#define ALIVE                                                              \
+#define NEWEST                                                             \
 	" FROM node n CROSS JOIN version v ON v.node = n.id AND v.first =" \
 	" (SELECT max(w.first) FROM version w WHERE w.node = n.id AND w.first <= ?1)"
-#define ALIVE_WHERE " WHERE n.parent = ?2 AND v.end > ?1 ORDER BY n.name"
+#define OF_FOLDER " WHERE n.parent = ?2 ORDER BY n.name"
 
 static const char sql_children[] =
-	"SELECT n.name, n.id, n.checksum, " VERSION_COLUMNS ALIVE ALIVE_WHERE;
+	"SELECT n.name, n.id, n.checksum, " VERSION_COLUMNS NEWEST OF_FOLDER;
 static const char sql_children_lines[] =
 	"SELECT n.name, n.id, n.checksum, " VERSION_COLUMNS
-	", " VERSION_LINE ALIVE VERSION_JOIN_LINE ALIVE_WHERE;
+	", " VERSION_LINE NEWEST VERSION_JOIN_LINE OF_FOLDER;
 static const char sql_versions[] =
 	"SELECT " VERSION_COLUMNS ", " VERSION_LINE " FROM version v" VERSION_JOIN_LINE
 	" WHERE v.node = ? ORDER BY v.first";
@@ -30,6 +31,7 @@ struct listing {
 	struct statement statement;
 	bool children;
 	bool with_lines;
+	uint64_t at;
 	struct node node; /* the path; of a folder only .id */
 	size_t key_size;  /* of the path; 0 for a folder */
 	uint8_t key[];
@@ -53,6 +55,7 @@ int listing_children(struct catalog *catalog, int64_t parent, uint64_t at,
 		return -ENOMEM;
 	listing->children = true;
 	listing->with_lines = with_lines;
+	listing->at = (uint64_t)version_at(at);
 	listing->node.id = parent;
 	statement_begin(&listing->statement, catalog,
 			with_lines ? sql_children_lines : sql_children);
@@ -117,12 +120,16 @@ int listing_next(struct listing *listing, struct version_row *row, struct error 
 	int r;
 
 	version_row_done(row);
-	r = statement_step(&listing->statement, err);
-	if (r != 0)
-		return r;
-	r = listing->children ? read_child(listing, &version, err)
-			      : read_version(listing, &version, err);
-	return r < 0 ? r : version_copy(&version.row, row, err);
+	do {
+		r = statement_step(&listing->statement, err);
+		if (r != 0)
+			return r;
+		r = listing->children ? read_child(listing, &version, err)
+				      : read_version(listing, &version, err);
+		if (r < 0)
+			return r;
+	} while (listing->children && version.row.end <= listing->at);
+	return version_copy(&version.row, row, err);
 }
 
 void listing_free(struct listing *listing)

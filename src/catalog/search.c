@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Two ways: the index of contents, which gives versions whose paths follow from their lines,
- * or all nodes in the order of their keys, each with its versions. The conditions are part
- * of the statements, so that lines are read only of what is found.
+ * or all nodes in the order of their keys, each with its versions. Of the latter every row is
+ * checked, but lines are read only of what is found.
  */
 #include "catalog/search.h"
 
@@ -15,16 +15,17 @@
 
 /* ?1 all, ?2 commit, ?3 type, ?4 any size, ?5 and ?6 sizes */
 #define MATCHES                                                               \
-	" (?1 OR (v.first <= ?2 AND v.end > ?2)) AND (?3 = 0 OR v.type = ?3)" \
-	" AND (?4 OR (v.type = 1 AND v.size BETWEEN ?5 AND ?6)) "
+	"((?1 OR (v.first <= ?2 AND v.end > ?2)) AND (?3 = 0 OR v.type = ?3)" \
+	" AND (?4 OR (v.type = 1 AND v.size BETWEEN ?5 AND ?6)))"
 
 static const char sql_node[] =
-	"SELECT " VERSION_COLUMNS ", " VERSION_LINE " FROM version v" VERSION_JOIN_LINE
-	" WHERE" MATCHES "AND v.node = ?7 ORDER BY v.first";
+	"SELECT " MATCHES ", " VERSION_COLUMNS ", CASE WHEN " MATCHES
+	" THEN (SELECT line FROM manifest WHERE id = v.manifest) END"
+	" FROM version v WHERE v.node = ?7 ORDER BY v.first";
 static const char sql_content[] =
 	"SELECT " VERSION_COLUMNS ", " VERSION_LINE
-	" FROM version v INDEXED BY version_content" VERSION_JOIN_LINE " WHERE" MATCHES
-	"AND v.content >= ?7 AND v.content <= ?8"
+	" FROM version v INDEXED BY version_content" VERSION_JOIN_LINE
+	" WHERE v.content >= ?7 AND v.content <= ?8 AND " MATCHES
 	" ORDER BY v.content, v.first DESC";
 
 typedef int (*search_visit)(void *context, const uint8_t *path, size_t path_size,
@@ -68,8 +69,12 @@ static int search_node(void *context, const uint8_t *key, size_t size,
 	begin(&s, searcher, sql_node);
 	statement_bind_i64(&s, node->id);
 	while ((r = statement_step(&s, err)) == 0) {
-		r = version_read(&s, node, key + size - name_size, name_size, true,
+		bool matches = statement_i64(&s);
+
+		r = version_read(&s, node, key + size - name_size, name_size, matches,
 				 &version, err);
+		if (r == 0 && !matches)
+			continue;
 		if (r == 0)
 			r = version_check_key(&version.row, key, size, err);
 		if (r == 0)
