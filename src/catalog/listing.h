@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* Iteration over folders, subtrees and versions. A cursor holds one SQLite statement and
- * must be freed before its catalog; nothing is read ahead. Threads: as the catalog.
+ * must be freed before its catalog; nothing is read ahead. What its own handle changes while
+ * a cursor is open may or may not be seen by it; rows already passed do not come again.
+ * Threads: as the catalog.
  */
 #include "catalog/history.h"
 
