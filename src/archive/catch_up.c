@@ -8,7 +8,8 @@
  *     same name, sealed                      nothing
  *     same name, as long as its records say  nothing
  *     same name, longer                      records may follow: ask the chain of records
- *     same name, shorter                     an older copy: -ESTALE
+ *     same name, shorter                     an older copy (-ESTALE), or a last record whose
+ *                                            parity was not written any more: ask likewise
  *     any other name                         identify it; then it is
  *        no volume, of another archive       nothing (each time anew: reads one page)
  *        unknown, or known by name only      a volume to take in whole
@@ -148,12 +149,15 @@ static int find_new_records(const struct catch_up *catch_up, const struct volume
 		*work_out = WORK_FEED;
 	if (r == 0 || r == FOUND)
 		return 0;
+	if (r == -ESTALE)
+		return stale(err, row, name);
 	if (r == -EBADMSG)
 		r = -ESTALE; /* records, but not a continuation of those we know */
 	return error_set(err, r, "%s", why.text);
 }
 
-/* A known volume in its file: compare the sizes. */
+/* A known volume in its file: compare the sizes. A shorter file may be as it should: a record
+ * counts as soon as it can be read, and its writer was killed before the parity. */
 static int examine_growth(const struct survey *survey, const struct volume_row *row,
 			  const struct volume_file *file, enum work *work_out,
 			  struct error *err)
@@ -166,8 +170,6 @@ static int examine_growth(const struct survey *survey, const struct volume_row *
 	r = known_size(survey->catch_up, row, &size, err);
 	if (r < 0 || file->size == size)
 		return r;
-	if (file->size < size)
-		return stale(err, row, file->name);
 	return find_new_records(survey->catch_up, row, file->name, work_out, err);
 }
 
