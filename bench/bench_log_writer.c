@@ -116,7 +116,8 @@ static void append_all(struct log_writer *writer, const struct bench *bench)
 		frame_store(content, sizeof(content), atoms[i]);
 	}
 	for (uint64_t done = 0; done < bench->size; done += ATOM_SIZE_MAX)
-		check(log_append(writer, atoms[done / ATOM_SIZE_MAX % 4], ATOM_SIZE_MAX,
+		check(log_append(writer,
+				 ATOM(atoms[done / ATOM_SIZE_MAX % 4], ATOM_SIZE_MAX),
 				 &offset, &err),
 		      &err);
 	check(log_write_record(writer, STRIPE_COMMIT, false, "{}", NULL, &err), &err);

@@ -249,7 +249,8 @@ static void totals_count_payload_and_parity(void **state)
 				       &appender, NULL),
 			 0);
 	assert_int_equal(appender_begin(appender, sizeof(atom), NULL), 0);
-	assert_int_equal(appender_append(appender, atom, sizeof(atom), &offset, NULL), 0);
+	assert_int_equal(
+		appender_append(appender, ATOM(atom, sizeof(atom)), &offset, NULL), 0);
 	appender_totals(appender, &totals);
 	assert_int_equal(totals.payload_size, sizeof(atom));
 	assert_int_equal(totals.volumes_filled, 0);

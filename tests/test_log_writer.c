@@ -127,7 +127,7 @@ static int try_frame(struct fixture *f, size_t size, uint64_t *offset_out)
 	static uint8_t content[FRAME_SIZE_MAX], frame[FRAME_STORED_MAX];
 	struct error err = { 0 };
 	size_t stored = make_frame(f, size, frame, content);
-	int r = log_append(f->writer, frame, stored, offset_out, &err);
+	int r = log_append(f->writer, ATOM(frame, stored), offset_out, &err);
 
 	if (r < 0)
 		fail_msg("%s", err.text);
@@ -402,8 +402,9 @@ static void append_page(struct fixture *f, uint32_t size, struct page_place *pla
 	skippable_put(bytes, SKIPPABLE_TREE_PAGE, size);
 	*place = (struct page_place){ .stored_size = size + 8,
 				      .kind = SKIPPABLE_TREE_PAGE };
-	assert_int_equal(log_append(f->writer, bytes, size + 8, &place->log_offset, NULL),
-			 0);
+	assert_int_equal(
+		log_append(f->writer, ATOM(bytes, size + 8), &place->log_offset, NULL),
+		0);
 }
 
 static size_t count_places(const struct audit *found, size_t *segments_out)
@@ -516,8 +517,8 @@ static void atoms_of_impossible_sizes_are_refused(void **state)
 	(void)state;
 	setup(&f, 4, 2, 64 * MIB);
 	start_session(&f);
-	assert_int_equal(log_append(f.writer, bytes, 7, &offset, NULL), -EINVAL);
-	assert_int_equal(log_append(f.writer, bytes, sizeof(bytes), &offset, NULL),
+	assert_int_equal(log_append(f.writer, ATOM(bytes, 7), &offset, NULL), -EINVAL);
+	assert_int_equal(log_append(f.writer, ATOM(bytes, sizeof(bytes)), &offset, NULL),
 			 -EINVAL);
 	append_frame(&f, 100); /* the session is well */
 	write_record(&f, STRIPE_COMMIT);
@@ -666,7 +667,7 @@ static int run_session(struct fixture *f)
 	r = log_writer_new(f->backend, &f->end, &f->options, &f->writer, &err);
 	for (int i = 0; r == 0 && i < 60; i++) {
 		skippable_put(atom, SKIPPABLE_TREE_PAGE, sizeof(atom) - 8);
-		r = log_append(f->writer, atom, sizeof(atom), &offset, &err);
+		r = log_append(f->writer, ATOM(atom, sizeof(atom)), &offset, &err);
 		if (i % 40 == 5 && r == 0)
 			r = log_write_record(f->writer, STRIPE_COMMIT, false, NULL, NULL,
 					     &err);
@@ -676,8 +677,9 @@ static int run_session(struct fixture *f)
 	if (r < 0) {
 		assert_true(strlen(err.text) > 0);
 		/* The session stays broken. */
-		assert_int_equal(log_append(f->writer, atom, sizeof(atom), &offset, &err),
-				 r);
+		assert_int_equal(
+			log_append(f->writer, ATOM(atom, sizeof(atom)), &offset, &err),
+			r);
 		assert_int_equal(log_write_record(f->writer, STRIPE_COMMIT, false, NULL,
 						  NULL, NULL),
 				 r);

@@ -23,7 +23,7 @@
 #define ATOMS_MAX 1000
 
 /* Atom number i is made from its seed, so that it needs no keeping. */
-struct atom {
+struct sample_atom {
 	uint64_t seed;
 	uint64_t log_offset;
 	uint32_t size;
@@ -36,7 +36,7 @@ struct fixture {
 	struct log_writer *writer;
 	struct log_writer_options options;
 	struct uuid volume;
-	struct atom atoms[ATOMS_MAX];
+	struct sample_atom atoms[ATOMS_MAX];
 	size_t atom_count;
 	uint64_t seed;
 	struct stripe_info *stripes; /* what the records list; owned */
@@ -84,7 +84,7 @@ static void teardown(struct fixture *f)
 	free(f);
 }
 
-static void make_atom(const struct atom *atom, uint8_t *out)
+static void make_atom(const struct sample_atom *atom, uint8_t *out)
 {
 	skippable_put(out, SKIPPABLE_TREE_PAGE, atom->size - SKIPPABLE_HEADER_SIZE);
 	fill_random(out + SKIPPABLE_HEADER_SIZE, atom->size - SKIPPABLE_HEADER_SIZE,
@@ -122,7 +122,7 @@ static void end_session(struct fixture *f)
 static void append(struct fixture *f, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		struct atom *atom = &f->atoms[f->atom_count++];
+		struct sample_atom *atom = &f->atoms[f->atom_count++];
 
 		assert_true(f->atom_count <= ATOMS_MAX);
 		f->seed = f->seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
@@ -130,7 +130,7 @@ static void append(struct fixture *f, size_t count)
 		atom->size = f->seed >> 60 ? ATOM_SIZE_MAX
 					   : 8 + (uint32_t)((f->seed >> 40) % 5000);
 		make_atom(atom, f->scratch);
-		assert_int_equal(log_append(f->writer, f->scratch, atom->size,
+		assert_int_equal(log_append(f->writer, ATOM(f->scratch, atom->size),
 					    &atom->log_offset, NULL),
 				 0);
 	}
@@ -212,7 +212,7 @@ static void expect_atoms(struct fixture *f)
 	assert_int_equal(
 		log_reader_new(f->backend, &f->volume, &lookup, MIB, &reader, NULL), 0);
 	for (size_t i = 0; i < f->atom_count; i++) {
-		const struct atom *atom = &f->atoms[i];
+		const struct sample_atom *atom = &f->atoms[i];
 
 		if (log_read(reader, atom->log_offset, f->again, atom->size, NULL,
 			     &error))

@@ -226,7 +226,7 @@ int appender_begin(struct appender *appender, uint64_t size, struct error *err)
 			 size_format(size, text));
 }
 
-int appender_append(struct appender *appender, const void *atom, size_t size,
+int appender_append(struct appender *appender, const struct atom *atom,
 		    uint64_t *log_offset_out, struct error *err)
 {
 	int r;
@@ -234,7 +234,7 @@ int appender_append(struct appender *appender, const void *atom, size_t size,
 	r = check_active(appender, err);
 	if (r < 0)
 		return r;
-	r = log_append(appender->active->writer, atom, size, log_offset_out, err);
+	r = log_append(appender->active->writer, atom, log_offset_out, err);
 	if (r == LOG_FULL)
 		return error_set(err, -ENOSPC, "volume '%s' is full",
 				 appender->active->label);

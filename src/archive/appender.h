@@ -8,6 +8,7 @@
  * The caller has an open catalog transaction from appender_open() to the end.
  */
 #include "base/cleanup.h"
+#include "volume/atom.h"
 #include "volume/record.h"
 
 #include <stdbool.h>
@@ -38,7 +39,7 @@ int appender_open(struct archive *archive, const struct appender_options *option
 int appender_begin(struct appender *appender, uint64_t size, struct error *err);
 
 /* Append one atom within what appender_begin() promised. */
-int appender_append(struct appender *appender, const void *atom, size_t size,
+int appender_append(struct appender *appender, const struct atom *atom,
 		    uint64_t *log_offset_out, struct error *err);
 
 /* What was appended since appender_begin(). place->volume is filled in here. */

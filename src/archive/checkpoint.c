@@ -85,16 +85,15 @@ static int append_page(struct checkpoint *checkpoint, const struct hash *hash,
 {
 	struct log_writer *writer = checkpoint->active->writer;
 	struct page_place place = { .hash = *hash };
-	autofree uint8_t *atom = malloc(SKIPPABLE_HEADER_SIZE + size);
+	uint8_t header[SKIPPABLE_HEADER_SIZE];
+	struct atom atom = atom_of(header, sizeof(header));
 	int r;
 
-	if (!atom)
-		return error_set(err, -ENOMEM, "no memory for a tree page");
 	place.kind = (uint8_t)page_kind(payload, size);
 	place.stored_size = (uint32_t)(SKIPPABLE_HEADER_SIZE + size);
-	skippable_put(atom, place.kind, (uint32_t)size);
-	memcpy(atom + SKIPPABLE_HEADER_SIZE, payload, size);
-	r = log_append(writer, atom, place.stored_size, &place.log_offset, err);
+	skippable_put(header, place.kind, (uint32_t)size);
+	atom_add(&atom, payload, size);
+	r = log_append(writer, &atom, &place.log_offset, err);
 	checkpoint->full = r == LOG_FULL;
 	if (r != 0)
 		return r == LOG_FULL ? -ENOSPC : r;

@@ -27,6 +27,7 @@
 #include "catalog/placement.h"
 #include "chunker/frame.h"
 #include "chunker/skippable.h"
+#include "volume/atom.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -165,7 +166,7 @@ static int append_page(struct commit_session *session, unsigned kind,
 	r = appender_begin(appender, size, err);
 	if (r < 0)
 		return r;
-	r = appender_append(appender, atom, size, &place.log_offset, err);
+	r = appender_append(appender, ATOM(atom, size), &place.log_offset, err);
 	if (r < 0)
 		return r;
 	return appender_place_page(appender, &place, err);

@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "chunker/frame.h"
 #include "merkle/tree.h"
+#include "volume/atom.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -183,6 +184,7 @@ struct frame_slot *frame_ring_take(struct frame_ring *ring)
 	slot->content_size = 0;
 	slot->stored_size = 0;
 	slot->hole = false;
+	slot->stored = false;
 	return slot;
 }
 
@@ -244,11 +246,18 @@ static int run_encode(struct task *task, unsigned worker, struct error *err)
 		if (r < 0)
 			return r;
 	}
-	r = frame_encode(own->encoder, content(slot), slot->content_size, encoded,
-			 buffer_step(ring->frame_size), &stored_size, NULL, err);
+	r = frame_compress(own->encoder, content(slot), slot->content_size, encoded,
+			   buffer_step(ring->frame_size), &stored_size, err);
 	if (r < 0)
 		return r;
+	slot->stored = r == FRAME_STORED;
 	slot->stored_size = (uint32_t)stored_size;
+	if (slot->stored) {
+		if (slot->hole) /* a few bytes of it: too short to compress */
+			memset(slot->data, 0, slot->content_size);
+		frame_stored_headers(slot->content_size, slot->headers);
+		return 0;
+	}
 	own->spare = slot->data;
 	slot->data = encoded;
 	return 0;
@@ -302,6 +311,29 @@ void frame_slot_encode(struct frame_slot *slot)
 void frame_slot_seal(struct frame_slot *slot)
 {
 	submit(slot, run_seal);
+}
+
+void frame_slot_atom(const struct frame_slot *slot, struct atom *atom_out)
+{
+	const uint8_t *header = slot->headers;
+	size_t left = slot->content_size;
+	size_t header_size = FRAME_STORED_HEADER;
+
+	*atom_out = (struct atom){ .count = 0 };
+	if (!slot->stored) {
+		atom_add(atom_out, slot->data, slot->stored_size);
+		return;
+	}
+	for (const uint8_t *block = slot->data; left > 0;) {
+		size_t n = left < FRAME_BLOCK_SIZE ? left : FRAME_BLOCK_SIZE;
+
+		atom_add(atom_out, header, header_size);
+		atom_add(atom_out, block, n);
+		header += header_size;
+		header_size = FRAME_STORED_BLOCK_HEADER;
+		block += n;
+		left -= n;
+	}
 }
 
 int frame_slot_wait(struct frame_slot *slot, struct error *err)

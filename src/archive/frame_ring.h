@@ -13,7 +13,9 @@
  */
 #include "base/cleanup.h"
 #include "base/pool.h"
+#include "chunker/frame.h"
 #include "merkle/hash.h"
+#include "volume/atom.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,12 +35,14 @@ struct frame_ring_options {
 };
 
 struct frame_slot {
-	uint8_t *data;         /* content; after encode or seal, the encoded frame */
+	uint8_t *data; /* content; after encode or seal, what frame_slot_atom() names */
 	uint32_t content_size; /* bytes */
 	uint32_t stored_size;  /* bytes; after encode or seal */
 	struct hash hash; /* after read or hash: chaining value; after seal: BLAKE3 */
 	bool hole;        /* content is zeroes that are not in @data */
-	struct frame_slot *next; /* for whoever holds the slot */
+	bool stored;      /* it does not compress: @data is still the content */
+	uint8_t headers[FRAME_STORED_HEADERS]; /* of a stored frame */
+	struct frame_slot *next;               /* for whoever holds the slot */
 
 	/* The ring's. */
 	struct frame_ring *ring;
@@ -75,6 +79,9 @@ void frame_slot_hash_hole(struct frame_slot *slot, uint64_t offset, uint32_t siz
 void frame_slot_encode(struct frame_slot *slot);
 /* Hash the content by itself, then encode it. */
 void frame_slot_seal(struct frame_slot *slot);
+
+/* The stored frame, after encode or seal, in pieces borrowed until the release. */
+void frame_slot_atom(const struct frame_slot *slot, struct atom *atom_out);
 
 /* Wait for the last of these to be done. Its error, also -EIO, ... of reading. */
 int frame_slot_wait(struct frame_slot *slot, struct error *err);

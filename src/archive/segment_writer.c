@@ -18,6 +18,7 @@
 #include "catalog/placement.h"
 #include "chunker/frame.h"
 #include "chunker/segment_table.h"
+#include "volume/atom.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -154,16 +155,24 @@ static uint64_t size_bound(const struct segment_writer *writer)
 	return size;
 }
 
-static int append(struct segment_writer *writer, const void *atom, size_t size,
-		  uint64_t *log_offset_out, struct error *err)
+static int append_atom(struct segment_writer *writer, const struct atom *atom,
+		       uint64_t *log_offset_out, struct error *err)
 {
 	int r;
 
-	r = appender_append(writer->appender, atom, size, log_offset_out, err);
+	r = appender_append(writer->appender, atom, log_offset_out, err);
 	if (r < 0)
 		return r;
-	writer->place.stored_size += (uint32_t)size;
+	writer->place.stored_size += (uint32_t)atom->size;
 	return 0;
+}
+
+static int append(struct segment_writer *writer, const void *data, size_t size,
+		  uint64_t *log_offset_out, struct error *err)
+{
+	struct atom atom = atom_of(data, size);
+
+	return append_atom(writer, &atom, log_offset_out, err);
 }
 
 static int write_header(struct segment_writer *writer, struct error *err)
@@ -247,12 +256,14 @@ static int complete(struct segment_writer *writer, struct error *err)
 int segment_writer_frame(struct segment_writer *writer, const struct frame_slot *slot,
 			 struct error *err)
 {
+	struct atom atom = { .count = 0 };
 	uint64_t log_offset;
 	int r;
 
 	assert(segment_writer_is_open(writer));
 	assert(slot->content_size == writer->frames[writer->next_frame].content_size);
-	r = append(writer, slot->data, slot->stored_size, &log_offset, err);
+	frame_slot_atom(slot, &atom);
+	r = append_atom(writer, &atom, &log_offset, err);
 	if (r < 0)
 		return r;
 	writer->frames[writer->next_frame].stored_size = slot->stored_size;

@@ -126,9 +126,8 @@ static int compress(struct frame_encoder *encoder, const uint8_t *content, size_
 	}
 }
 
-int frame_encode(struct frame_encoder *encoder, const uint8_t *content, size_t size,
-		 uint8_t *out, size_t capacity, size_t *size_out, bool *stored_out,
-		 struct error *err)
+int frame_compress(struct frame_encoder *encoder, const uint8_t *content, size_t size,
+		   uint8_t *out, size_t capacity, size_t *size_out, struct error *err)
 {
 	int r = 0;
 
@@ -140,12 +139,24 @@ int frame_encode(struct frame_encoder *encoder, const uint8_t *content, size_t s
 		r = compress(encoder, content, size, out, size_out, err);
 	if (r < 0)
 		return r;
-	if (r == 0) {
+	if (r == 1)
+		return 0;
+	*size_out = frame_bound(size);
+	return FRAME_STORED;
+}
+
+int frame_encode(struct frame_encoder *encoder, const uint8_t *content, size_t size,
+		 uint8_t *out, size_t capacity, size_t *size_out, bool *stored_out,
+		 struct error *err)
+{
+	int r = frame_compress(encoder, content, size, out, capacity, size_out, err);
+
+	if (r < 0)
+		return r;
+	if (r == FRAME_STORED)
 		frame_store(content, size, out);
-		*size_out = frame_bound(size);
-	}
 	if (stored_out)
-		*stored_out = r == 0;
+		*stored_out = r == FRAME_STORED;
 	return 0;
 }
 
@@ -175,19 +186,39 @@ static struct stored_header_wire stored_header(size_t content_size)
 	};
 }
 
-void frame_store(const uint8_t *content, size_t size, uint8_t *out)
+void frame_stored_headers(size_t size, uint8_t headers_out[FRAME_STORED_HEADERS])
 {
 	struct stored_header_wire header = stored_header(size);
 
+	static_assert(sizeof(header) + BLOCK_HEADER_SIZE == FRAME_STORED_HEADER &&
+			      (int)BLOCK_HEADER_SIZE == (int)FRAME_STORED_BLOCK_HEADER,
+		      "docs/format.md 6.1");
 	assert(size >= 1 && size <= FRAME_SIZE_MAX);
-	memcpy(out, &header, sizeof(header));
-	out += sizeof(header);
+	memcpy(headers_out, &header, sizeof(header));
+	headers_out += sizeof(header);
 	for (size_t offset = 0; offset < size; offset += FRAME_BLOCK_SIZE) {
 		size_t length = block_size(size, offset);
 
-		stored_block_header(out, length, offset + length == size);
-		memcpy(out + BLOCK_HEADER_SIZE, content + offset, length);
-		out += BLOCK_HEADER_SIZE + length;
+		stored_block_header(headers_out, length, offset + length == size);
+		headers_out += BLOCK_HEADER_SIZE;
+	}
+}
+
+void frame_store(const uint8_t *content, size_t size, uint8_t *out)
+{
+	uint8_t headers[FRAME_STORED_HEADERS];
+	const uint8_t *header = headers;
+	size_t header_size = FRAME_STORED_HEADER;
+
+	frame_stored_headers(size, headers);
+	for (size_t offset = 0; offset < size; offset += FRAME_BLOCK_SIZE) {
+		size_t length = block_size(size, offset);
+
+		memcpy(out, header, header_size);
+		memcpy(out + header_size, content + offset, length);
+		out += header_size + length;
+		header += header_size;
+		header_size = FRAME_STORED_BLOCK_HEADER;
 	}
 }
 

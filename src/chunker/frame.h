@@ -50,8 +50,25 @@ int frame_encode(struct frame_encoder *encoder, const uint8_t *content, size_t s
 		 uint8_t *out, size_t capacity, size_t *size_out, bool *stored_out,
 		 struct error *err);
 
+#define FRAME_STORED 1
+
+/* As frame_encode(), but what does not compress is left alone: FRAME_STORED, and *@size_out
+ * is what the stored frame takes. 0: the encoded frame is at @out. */
+int frame_compress(struct frame_encoder *encoder, const uint8_t *content, size_t size,
+		   uint8_t *out, size_t capacity, size_t *size_out, struct error *err);
+
 /* Write @content as a stored frame of frame_bound(@size) bytes, without an encoder. */
 void frame_store(const uint8_t *content, size_t size, uint8_t *out);
+
+/* The headers of a stored frame of @size bytes, to be written before its blocks of
+ * FRAME_BLOCK_SIZE bytes: FRAME_STORED_HEADER bytes before the first, then
+ * FRAME_STORED_BLOCK_HEADER before each other. */
+enum {
+	FRAME_STORED_HEADER = 12,
+	FRAME_STORED_BLOCK_HEADER = 3,
+	FRAME_STORED_HEADERS = 15, /* bytes of all of them at most */
+};
+void frame_stored_headers(size_t size, uint8_t headers_out[FRAME_STORED_HEADERS]);
 
 /* The caller frees *@out. About 94 KiB. -ENOMEM. */
 int frame_decoder_new(struct frame_decoder **out, struct error *err);

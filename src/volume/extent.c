@@ -122,11 +122,11 @@ bool extent_fits(const struct extent *extent, size_t size)
 	return size <= geometry_payload_max(&extent->geometry) - extent->payload_size;
 }
 
-void extent_append(struct extent *extent, const void *data, size_t size)
+void extent_append(struct extent *extent, const struct atom *atom)
 {
-	assert(extent_fits(extent, size));
-	memcpy(extent_leaf_area(extent) + extent->payload_size, data, size);
-	extent->payload_size += (uint32_t)size;
+	assert(extent_fits(extent, atom->size));
+	atom_copy(atom, extent_leaf_area(extent) + extent->payload_size);
+	extent->payload_size += (uint32_t)atom->size;
 }
 
 void extent_close(struct extent *extent, bool last_of_all)

@@ -9,6 +9,7 @@
  */
 #include "base/budget.h"
 #include "base/pool.h"
+#include "volume/atom.h"
 #include "volume/page.h"
 
 #define EXTENT_TASK_LEAVES \
@@ -60,7 +61,7 @@ void extent_begin(struct extent *extent, const struct geometry *geometry, unsign
 
 /* Whether @size more bytes fit into a data extent; append them. */
 bool extent_fits(const struct extent *extent, size_t size);
-void extent_append(struct extent *extent, const void *data, size_t size);
+void extent_append(struct extent *extent, const struct atom *atom);
 
 /* Put the padding frame behind the payload of a data extent. Its size reaches up to the
  * next extent, or if @last_of_all, up to the end of the area. */

@@ -169,7 +169,7 @@ static int unstage(struct log_writer *writer, unsigned data, struct error *err)
 	struct staging *staging = &writer->staging;
 	struct staging_cursor cursor = { 0 };
 	unsigned frames = geometry_frames_for((staging->bytes + data - 1) / data);
-	const void *atom;
+	const void *data_at;
 	size_t size;
 	int r;
 
@@ -178,8 +178,10 @@ static int unstage(struct log_writer *writer, unsigned data, struct error *err)
 	r = open_stripe(writer, data, frames, err);
 	if (r < 0)
 		return r;
-	while ((atom = staging_next(staging, &cursor, &size))) {
-		r = stripe_writer_append(writer->stripes, atom, size, err);
+	while ((data_at = staging_next(staging, &cursor, &size))) {
+		struct atom atom = atom_of(data_at, size);
+
+		r = stripe_writer_append(writer->stripes, &atom, err);
 		if (r < 0)
 			return r;
 	}
@@ -198,11 +200,11 @@ static int set_full(struct log_writer *writer)
 }
 
 /* Hold @atom back, if space for it is sure. */
-static int append_staged(struct log_writer *writer, const void *atom, size_t size,
+static int append_staged(struct log_writer *writer, const struct atom *atom,
 			 uint64_t lists, struct error *err)
 {
-	uint64_t bytes = writer->staging.bytes + size;
-	size_t largest = size > writer->largest ? size : writer->largest;
+	uint64_t bytes = writer->staging.bytes + atom->size;
+	size_t largest = atom->size > writer->largest ? atom->size : writer->largest;
 	struct space need =
 		room_staged(&writer->policy, room_staged_data(&writer->policy, bytes),
 			    bytes, writer->atoms + 1, largest);
@@ -211,7 +213,7 @@ static int append_staged(struct log_writer *writer, const void *atom, size_t siz
 	if (!room_within(need, space_left(writer, lists)))
 		return set_full(writer);
 	r = staging_add(&writer->staging, writer->budget, writer->memory.staging_size,
-			atom, size, err);
+			atom, err);
 	if (r < 0)
 		return r;
 	writer->largest = largest;
@@ -286,10 +288,10 @@ static int reserve_extent(struct log_writer *writer, size_t size, uint64_t lists
 	return open_stripe(writer, fill.geometry.data, fill.geometry.frames, err);
 }
 
-static int append_streaming(struct log_writer *writer, const void *atom, size_t size,
+static int append_streaming(struct log_writer *writer, const struct atom *atom,
 			    uint64_t lists, struct error *err)
 {
-	int r = reserve_extent(writer, size, lists, err);
+	int r = reserve_extent(writer, atom->size, lists, err);
 
 	if (r == LOG_FULL && stripe_writer_is_open(writer->stripes)) {
 		r = close_stripe(writer, err);
@@ -297,13 +299,12 @@ static int append_streaming(struct log_writer *writer, const void *atom, size_t 
 	}
 	if (r != 0)
 		return r;
-	return stripe_writer_append(writer->stripes, atom, size, err);
+	return stripe_writer_append(writer->stripes, atom, err);
 }
 
-static int append(struct log_writer *writer, const void *atom, size_t size,
-		  struct error *err)
+static int append(struct log_writer *writer, const struct atom *atom, struct error *err)
 {
-	uint64_t lists = pending_expect(atom, size);
+	uint64_t lists = pending_expect(atom->parts[0].iov_base, atom->parts[0].iov_len);
 	int r;
 
 	r = deliver(writer, err);
@@ -312,24 +313,24 @@ static int append(struct log_writer *writer, const void *atom, size_t size,
 	if (writer->full)
 		return LOG_FULL;
 	if (!writer->streaming &&
-	    !staging_fits(&writer->staging, size, writer->memory.staging_size)) {
+	    !staging_fits(&writer->staging, atom->size, writer->memory.staging_size)) {
 		r = start_streaming(writer, err);
 		if (r != 0)
 			return r;
 	}
 	if (writer->streaming)
-		r = append_streaming(writer, atom, size, lists, err);
+		r = append_streaming(writer, atom, lists, err);
 	else
-		r = append_staged(writer, atom, size, lists, err);
+		r = append_staged(writer, atom, lists, err);
 	if (r != 0)
 		return r;
 	writer->expected += lists;
-	writer->commit_bytes += size;
-	writer->payload += size;
+	writer->commit_bytes += atom->size;
+	writer->payload += atom->size;
 	return 0;
 }
 
-int log_append(struct log_writer *writer, const void *atom, size_t size,
+int log_append(struct log_writer *writer, const struct atom *atom,
 	       uint64_t *log_offset_out, struct error *err)
 {
 	int r;
@@ -337,13 +338,13 @@ int log_append(struct log_writer *writer, const void *atom, size_t size,
 	r = check_session(writer, err);
 	if (r < 0)
 		return r;
-	if (size < ATOM_SIZE_MIN || size > ATOM_SIZE_MAX)
-		return error_set(err, -EINVAL, "an atom of %zu bytes", size);
-	r = leave(writer, append(writer, atom, size, &writer->err), err);
+	if (atom->size < ATOM_SIZE_MIN || atom->size > ATOM_SIZE_MAX)
+		return error_set(err, -EINVAL, "an atom of %zu bytes", atom->size);
+	r = leave(writer, append(writer, atom, &writer->err), err);
 	if (r != 0)
 		return r;
 	*log_offset_out = writer->layout.log_offset;
-	writer->layout.log_offset += size;
+	writer->layout.log_offset += atom->size;
 	return 0;
 }
 

@@ -9,6 +9,7 @@
  * from a later call, and then the session is broken: every further call fails alike.
  */
 #include "base/cleanup.h"
+#include "volume/atom.h"
 #include "volume/record.h"
 
 #include <stdbool.h>
@@ -66,7 +67,7 @@ int log_writer_new(struct backend *backend, const struct log_end *end,
 
 /* Append one atom (8 to ATOM_SIZE_MAX bytes; a whole zstd or skippable frame). Returns 0
  * and its log offset, or LOG_FULL (nothing was taken), or an error. Copies @atom. */
-int log_append(struct log_writer *writer, const void *atom, size_t size,
+int log_append(struct log_writer *writer, const struct atom *atom,
 	       uint64_t *log_offset_out, struct error *err);
 
 /* Bytes that log_append() surely still takes before LOG_FULL: so that a caller can keep a

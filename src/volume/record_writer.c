@@ -144,10 +144,11 @@ static void fill_extent(struct extent *extent, const uint8_t *data, size_t size)
 
 	for (size_t offset = 0; offset < size; offset += PIECE_SIZE) {
 		size_t piece = size - offset < PIECE_SIZE ? size - offset : PIECE_SIZE;
+		struct atom atom = atom_of(header, sizeof(header));
 
 		skippable_put(header, SKIPPABLE_RECORD, (uint32_t)piece);
-		extent_append(extent, header, sizeof(header));
-		extent_append(extent, data + offset, piece);
+		atom_add(&atom, data + offset, piece);
+		extent_append(extent, &atom);
 	}
 	extent_close(extent, false); /* records always have parity behind them */
 }

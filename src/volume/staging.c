@@ -16,12 +16,12 @@ bool staging_fits(const struct staging *staging, size_t size, size_t capacity)
 }
 
 int staging_add(struct staging *staging, struct budget *budget, size_t capacity,
-		const void *atom, size_t size, struct error *err)
+		const struct atom *atom, struct error *err)
 {
-	uint32_t prefix = (uint32_t)size;
+	uint32_t prefix = (uint32_t)atom->size;
 	int r;
 
-	assert(staging_fits(staging, size, capacity));
+	assert(staging_fits(staging, atom->size, capacity));
 	if (!staging->buffer.data) {
 		r = buffer_alloc(&staging->buffer, budget, capacity, "staged frames",
 				 err);
@@ -29,9 +29,9 @@ int staging_add(struct staging *staging, struct budget *budget, size_t capacity,
 			return r;
 	}
 	memcpy(staging->buffer.data + staging->used, &prefix, sizeof(prefix));
-	memcpy(staging->buffer.data + staging->used + sizeof(prefix), atom, size);
-	staging->used += sizeof(prefix) + size;
-	staging->bytes += size;
+	atom_copy(atom, staging->buffer.data + staging->used + sizeof(prefix));
+	staging->used += sizeof(prefix) + atom->size;
+	staging->bytes += atom->size;
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 /* Holds back the first atoms of a commit until it is known how large it gets. Threads: one
  * at a time. */
 #include "base/budget.h"
+#include "volume/atom.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,7 +25,7 @@ bool staging_fits(const struct staging *staging, size_t size, size_t capacity);
 
 /* Copy an atom that fits. The buffer is made at the first one. -ENOMEM. */
 int staging_add(struct staging *staging, struct budget *budget, size_t capacity,
-		const void *atom, size_t size, struct error *err);
+		const struct atom *atom, struct error *err);
 
 /* The next atom, borrowed until staging_done(); NULL behind the last. */
 const void *staging_next(const struct staging *staging, struct staging_cursor *cursor,

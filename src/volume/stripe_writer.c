@@ -332,13 +332,13 @@ static int begin_extent(struct stripe_writer *writer, struct error *err)
 	return write_queue_check(writer->setup.queue, err);
 }
 
-int stripe_writer_append(struct stripe_writer *writer, const void *atom, size_t size,
+int stripe_writer_append(struct stripe_writer *writer, const struct atom *atom,
 			 struct error *err)
 {
 	int r;
 
 	assert(writer->open);
-	if (!stripe_writer_fits(writer, size)) {
+	if (!stripe_writer_fits(writer, atom->size)) {
 		if (writer->filling) {
 			r = close_extent(writer, false, err);
 			if (r < 0)
@@ -348,7 +348,7 @@ int stripe_writer_append(struct stripe_writer *writer, const void *atom, size_t 
 		if (r < 0)
 			return r;
 	}
-	extent_append(&writer->filling->extent, atom, size);
+	extent_append(&writer->filling->extent, atom);
 	return submit_ready(writer, err);
 }
 

@@ -5,6 +5,7 @@
  *
  * Threads: one at a time; the jobs run on the write queue.
  */
+#include "volume/atom.h"
 #include "volume/stripe_build.h"
 #include "volume/write_queue.h"
 
@@ -55,7 +56,7 @@ bool stripe_writer_fits(const struct stripe_writer *writer, size_t size);
 
 /* Copy an atom into the open stripe, into a new extent if it does not fit into the one
  * being filled (there must be one left). Blocks while both buffers are busy. */
-int stripe_writer_append(struct stripe_writer *writer, const void *atom, size_t size,
+int stripe_writer_append(struct stripe_writer *writer, const struct atom *atom,
 			 struct error *err);
 
 /* Queue the rest of the open stripe, which has payload. *info_out describes it; its extents

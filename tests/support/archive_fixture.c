@@ -14,6 +14,7 @@
 #include "chunker/segment_table.h"
 #include "chunker/skippable.h"
 #include "merkle/manifest.h"
+#include "volume/atom.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -96,7 +97,7 @@ struct making {
 
 static int append(struct making *m, const void *atom, size_t size, uint64_t *offset_out)
 {
-	return appender_append(m->appender, atom, size, offset_out, m->err);
+	return appender_append(m->appender, ATOM(atom, size), offset_out, m->err);
 }
 
 static int append_frames(struct making *m, const uint8_t *content,
@@ -190,7 +191,8 @@ static int put_page(void *context, const struct hash *hash, const uint8_t *atom,
 	place.kind = (uint8_t)kind;
 	r = appender_begin(m->appender, size, err);
 	if (r == 0)
-		r = appender_append(m->appender, atom, size, &place.log_offset, err);
+		r = appender_append(m->appender, ATOM(atom, size), &place.log_offset,
+				    err);
 	return r < 0 ? r : appender_place_page(m->appender, &place, err);
 }
 
