@@ -294,7 +294,8 @@ static void protect(int folder_fd, const char *name)
 		(void)backend_seal(backend, NULL); /* a courtesy: the end record counts */
 }
 
-/* Take in the records of @file after those that are known. */
+/* Take in the records of @file after those that are known. They are made durable first: a
+ * catalog that knows more than its volumes would look as if these were old copies. */
 static int feed_file(const struct survey *survey, const struct volume_file *file,
 		     struct feed *feed, struct error *err)
 {
@@ -311,6 +312,9 @@ static int feed_file(const struct survey *survey, const struct volume_file *file
 	if (r < 0)
 		return r;
 	r = backend_file_open(catch_up->folder_fd, file->name, 0, &backend, err);
+	if (r < 0)
+		return r;
+	r = volume_folder_sync(catch_up->folder_fd, file->name, err);
 	if (r < 0)
 		return r;
 	feed->sealed = false;

@@ -145,6 +145,9 @@ int rebuild_volume(struct rebuild *rebuild, const struct volume_file *file,
 		rebuild_tell(rebuild, "%s", why.text);
 		return r == -ENOMEM ? error_set(err, r, "%s", why.text) : 0;
 	}
+	r = volume_folder_sync(rebuild->folder_fd, file->name, err);
+	if (r < 0)
+		return r;
 	end = backend_position(backend);
 	do {
 		r = read_back(&progress, backend, &file->uuid, end, err);

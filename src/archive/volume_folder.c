@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/hex.h"
 #include "volume/backend.h"
 #include "volume/chain.h"
@@ -305,4 +306,13 @@ int volume_folder_check(int folder_fd, const char *name, const struct uuid *uuid
 	if (memcmp(&found, uuid, UUID_SIZE) != 0)
 		return error_set(err, -ENOENT, "'%s' is another volume", name);
 	return 0;
+}
+
+int volume_folder_sync(int folder_fd, const char *name, struct error *err)
+{
+	autoclose int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fdatasync(fd) < 0)
+		return error_set_errno(err, -errno, "sync of '%s'", name);
+	return folder_sync(folder_fd, err);
 }

@@ -60,6 +60,10 @@ int volume_folder_scan(int folder_fd, const struct hash *archive_id,
 int volume_folder_check(int folder_fd, const char *name, const struct uuid *uuid,
 			struct error *err);
 
+/* Make durable what can be read of the file @name, and its name. A killed writer may have
+ * left it in the kernel's cache only, where a power cut can still take it away. */
+int volume_folder_sync(int folder_fd, const char *name, struct error *err);
+
 /* The name of a new volume's file: NUMBER-UUID.bfv. */
 #define VOLUME_FILE_NAME_MAX 48
 void volume_file_name(uint64_t number, const struct uuid *uuid,
