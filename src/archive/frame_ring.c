@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "chunker/frame.h"
+#include "chunker/probe.h"
 #include "merkle/tree.h"
 #include "volume/atom.h"
 
@@ -213,6 +214,7 @@ static int run_hash(struct task *task, unsigned worker, struct error *err)
 	(void)err;
 	tree_subtree_cv(content(slot), slot->content_size, slot->offset / TREE_CHUNK_SIZE,
 			&slot->hash);
+	slot->compressible = probe_compressible(content(slot), slot->content_size);
 	return 0;
 }
 
@@ -227,39 +229,52 @@ static int run_read(struct task *task, unsigned worker, struct error *err)
 	return run_hash(task, worker, err);
 }
 
+/* Leave the content where it is; frame_slot_atom() puts the headers around it. */
+static void store(struct frame_slot *slot)
+{
+	slot->stored = true;
+	slot->stored_size = (uint32_t)frame_bound(slot->content_size);
+	frame_stored_headers(slot->content_size, slot->headers);
+}
+
+static int compress(struct frame_slot *slot, struct ring_worker *own, struct error *err)
+{
+	struct frame_ring *ring = slot->ring;
+	uint8_t *encoded = own->spare;
+	size_t stored_size;
+	int r = 0;
+
+	if (!own->encoder)
+		r = frame_encoder_new(ring->level, &own->encoder, err);
+	if (r == 0)
+		r = frame_compress(own->encoder, content(slot), slot->content_size,
+				   encoded, buffer_step(ring->frame_size), &stored_size,
+				   err);
+	if (r < 0)
+		return r;
+	if (r == FRAME_STORED) {
+		store(slot);
+		return 0;
+	}
+	slot->stored_size = (uint32_t)stored_size;
+	own->spare = slot->data;
+	slot->data = encoded;
+	return 0;
+}
+
 static int run_encode(struct task *task, unsigned worker, struct error *err)
 {
 	struct frame_slot *slot = slot_of(task);
 	struct frame_ring *ring = slot->ring;
-	struct ring_worker *own = &ring->workers[worker];
-	uint8_t *encoded = own->spare;
-	size_t stored_size;
-	int r;
 
 	if (slot->hole && slot->content_size == ring->frame_size) {
 		memcpy(slot->data, ring->hole_frame, ring->hole_frame_size);
 		slot->stored_size = (uint32_t)ring->hole_frame_size;
 		return 0;
 	}
-	if (!own->encoder) {
-		r = frame_encoder_new(ring->level, &own->encoder, err);
-		if (r < 0)
-			return r;
-	}
-	r = frame_compress(own->encoder, content(slot), slot->content_size, encoded,
-			   buffer_step(ring->frame_size), &stored_size, err);
-	if (r < 0)
-		return r;
-	slot->stored = r == FRAME_STORED;
-	slot->stored_size = (uint32_t)stored_size;
-	if (slot->stored) {
-		if (slot->hole) /* a few bytes of it: too short to compress */
-			memset(slot->data, 0, slot->content_size);
-		frame_stored_headers(slot->content_size, slot->headers);
-		return 0;
-	}
-	own->spare = slot->data;
-	slot->data = encoded;
+	if (slot->compressible)
+		return compress(slot, &ring->workers[worker], err);
+	store(slot);
 	return 0;
 }
 
@@ -268,6 +283,7 @@ static int run_seal(struct task *task, unsigned worker, struct error *err)
 	struct frame_slot *slot = slot_of(task);
 
 	hash_bytes(content(slot), slot->content_size, &slot->hash);
+	slot->compressible = probe_compressible(content(slot), slot->content_size);
 	return run_encode(task, worker, err);
 }
 
@@ -305,7 +321,10 @@ void frame_slot_hash_hole(struct frame_slot *slot, uint64_t offset, uint32_t siz
 
 void frame_slot_encode(struct frame_slot *slot)
 {
-	submit(slot, run_encode);
+	if (slot->compressible)
+		submit(slot, run_encode);
+	else
+		store(slot); /* hardly anything to do */
 }
 
 void frame_slot_seal(struct frame_slot *slot)

@@ -40,7 +40,8 @@ struct frame_slot {
 	uint32_t stored_size;  /* bytes; after encode or seal */
 	struct hash hash; /* after read or hash: chaining value; after seal: BLAKE3 */
 	bool hole;        /* content is zeroes that are not in @data */
-	bool stored;      /* it does not compress: @data is still the content */
+	bool compressible; /* worth a try; known when it was hashed, while it is in cache */
+	bool stored;       /* it does not compress: @data is still the content */
 	uint8_t headers[FRAME_STORED_HEADERS]; /* of a stored frame */
 	struct frame_slot *next;               /* for whoever holds the slot */
 

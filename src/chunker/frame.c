@@ -129,18 +129,15 @@ static int compress(struct frame_encoder *encoder, const uint8_t *content, size_
 int frame_compress(struct frame_encoder *encoder, const uint8_t *content, size_t size,
 		   uint8_t *out, size_t capacity, size_t *size_out, struct error *err)
 {
-	int r = 0;
+	int r;
 
 	if (size < 1 || size > FRAME_SIZE_MAX || capacity < frame_bound(size))
 		return error_set(err, -EINVAL, "frame of %zu bytes into %zu", size,
 				 capacity);
 
-	if (probe_compressible(content, size))
-		r = compress(encoder, content, size, out, size_out, err);
-	if (r < 0)
-		return r;
-	if (r == 1)
-		return 0;
+	r = compress(encoder, content, size, out, size_out, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	*size_out = frame_bound(size);
 	return FRAME_STORED;
 }
@@ -149,8 +146,15 @@ int frame_encode(struct frame_encoder *encoder, const uint8_t *content, size_t s
 		 uint8_t *out, size_t capacity, size_t *size_out, bool *stored_out,
 		 struct error *err)
 {
-	int r = frame_compress(encoder, content, size, out, capacity, size_out, err);
+	int r = FRAME_STORED;
 
+	if (size < 1 || size > FRAME_SIZE_MAX || capacity < frame_bound(size))
+		return error_set(err, -EINVAL, "frame of %zu bytes into %zu", size,
+				 capacity);
+
+	*size_out = frame_bound(size);
+	if (probe_compressible(content, size))
+		r = frame_compress(encoder, content, size, out, capacity, size_out, err);
 	if (r < 0)
 		return r;
 	if (r == FRAME_STORED)

@@ -52,8 +52,9 @@ int frame_encode(struct frame_encoder *encoder, const uint8_t *content, size_t s
 
 #define FRAME_STORED 1
 
-/* As frame_encode(), but what does not compress is left alone: FRAME_STORED, and *@size_out
- * is what the stored frame takes. 0: the encoded frame is at @out. */
+/* As frame_encode(), but content is always tried, whatever probe_compressible() would say,
+ * and what does not compress is left alone: FRAME_STORED, and *@size_out is what the stored
+ * frame takes. 0: the encoded frame is at @out. */
 int frame_compress(struct frame_encoder *encoder, const uint8_t *content, size_t size,
 		   uint8_t *out, size_t capacity, size_t *size_out, struct error *err);
 
