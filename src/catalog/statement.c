@@ -45,8 +45,11 @@ void statement_end(struct statement *statement)
 	if (!statement->catalog)
 		return;
 	cache = &statement->catalog->statements;
-	(void)sqlite3_reset(statement->handle); /* repeats the error of the last step */
-	(void)sqlite3_clear_bindings(statement->handle);
+	if (statement->handle) { /* else it could not be prepared */
+		(void)sqlite3_reset(
+			statement->handle); /* repeats the last step's error */
+		(void)sqlite3_clear_bindings(statement->handle);
+	}
 	if (!statement->handle || cache->count == STATEMENTS_IDLE_MAX) {
 		(void)sqlite3_finalize(statement->handle);
 	} else {

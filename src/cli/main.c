@@ -133,6 +133,7 @@ int main(int argc, char **argv)
 	enum exit_code code;
 	struct error err = { 0 };
 	int used = 0;
+	int r;
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {
@@ -147,10 +148,11 @@ int main(int argc, char **argv)
 		commands_complain(argv + 1, argc - 1);
 		return CODE_USAGE;
 	}
-	if (options_parse(command->options, argv + 1 + used, argc - 1 - used, &options,
-			  &err) < 0) {
+	r = options_parse(command->options, argv + 1 + used, argc - 1 - used, &options,
+			  &err);
+	if (r < 0) {
 		log_error("%s: %s", command->name, err.text);
-		return CODE_USAGE;
+		return r == -EINVAL ? CODE_USAGE : CODE_FAILED;
 	}
 	if (option_flag(options, "help")) {
 		command_print_help(command);

@@ -63,10 +63,10 @@ def test_a_call_that_fails_during_a_commit_does_no_damage(history, tmp_path, cou
                                                           lasting):
     pending = snapshot(history.tree)
     base = copy_of(history.archive, tmp_path / 'base')
-    undisturbed = copy_of(base, tmp_path / 'archive')
+    undisturbed = copy_of(base, tmp_path / 'trial')
     total = calls_of(undisturbed, tmp_path, lambda a, **o: a.commit(history.tree, **o))
     for n in spread_over(total.get(call, 0), count(8, 200 if call == 'alloc' else 100_000)):
-        archive = copy_of(base, tmp_path / 'archive')
+        archive = copy_of(base, tmp_path / 'trial')
         fail = f'{call}:{n}:{number}' + (':all' if lasting else '')
         print(fail)
         result = archive.commit(history.tree, expect={DONE, FAILED, PARTIAL},
@@ -86,10 +86,10 @@ def test_a_call_that_fails_during_a_rebuild_does_no_damage(history, tmp_path, co
                                                            number):
     base = history.archive
     before = base.dump()
-    total = calls_of(copy_of(base, tmp_path / 'archive'), tmp_path,
+    total = calls_of(copy_of(base, tmp_path / 'trial'), tmp_path,
                      lambda a, **o: a.rebuild(**o))
     for n in spread_over(total.get(call, 0), count(8, 200)):
-        archive = copy_of(base, tmp_path / 'archive')
+        archive = copy_of(base, tmp_path / 'trial')
         print(f'{call}:{n}:{number}')
         result = archive.rebuild(expect={DONE, FAILED, PARTIAL},
                                  interpose={'ROOT': archive.path, 'FAIL': f'{call}:{n}:{number}'})

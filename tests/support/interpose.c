@@ -407,7 +407,7 @@ static int open_at(int dirfd, const char *name, int flags, mode_t mode)
 	int code;
 	int fd;
 
-	if (counts_here && (flags & (O_CREAT | O_TRUNC))) {
+	if (counts_here) {
 		existed = access(path, F_OK) == 0;
 		if (should_fail(CALL_OPEN, &code)) {
 			errno = code;
