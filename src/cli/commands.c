@@ -108,7 +108,7 @@ static bool complain_about_group(char **words, int count)
 	}
 	if (!names[0])
 		return false;
-	log_error("unknown command '%s%s%s'; there are %s", words[0],
+	log_error("there is no command '%s%s%s'; there are %s", words[0],
 		  count > 1 ? " " : "", count > 1 ? words[1] : "", names);
 	return true;
 }

@@ -92,7 +92,7 @@ static int check_excludes(const struct options *options, struct error *err)
 		int r = glob_check(pattern, err);
 
 		if (r < 0)
-			return error_prefix(err, r, "option '--exclude': '%s'", pattern);
+			return error_prefix(err, r, "option '--exclude'");
 	}
 	return 0;
 }

@@ -98,7 +98,7 @@ static int set_name(struct find_filter *filter, const char *text, struct error *
 	int r = glob_check(text, err);
 
 	filter->name = text;
-	return r < 0 ? error_prefix(err, r, "option '--name': '%s'", text) : 0;
+	return r < 0 ? error_prefix(err, r, "option '--name'") : 0;
 }
 
 static int set_folder(struct find_filter *filter, const struct options *options,
