@@ -232,6 +232,8 @@ static int run_read(struct task *task, unsigned worker, struct error *err)
 /* Leave the content where it is; frame_slot_atom() puts the headers around it. */
 static void store(struct frame_slot *slot)
 {
+	if (slot->hole) /* the rest of one, too short to compress */
+		memset(slot->data, 0, slot->content_size);
 	slot->stored = true;
 	slot->stored_size = (uint32_t)frame_bound(slot->content_size);
 	frame_stored_headers(slot->content_size, slot->headers);
