@@ -98,7 +98,9 @@ static void reading_everything_again_finds_no_change(void **state)
 static void a_message_makes_a_commit_of_its_own(void **state)
 {
 	struct commit_fixture *f = *state;
-	struct head_tag tag = { "kind", "test" };
+	char key[] = "kind";
+	char value[] = "test";
+	struct head_tag tag = { key, value };
 	struct commit_row row;
 
 	source_text(f, "x", "x");
@@ -341,7 +343,10 @@ static void a_destination_is_named_after_its_source(void **state)
 static void excluded_files_end_and_their_versions_stay(void **state)
 {
 	struct commit_fixture *f = *state;
-	char *patterns[] = { "*.o", "cache/**", "sub/dir" };
+	char objects[] = "*.o";
+	char cached[] = "cache/**";
+	char folder[] = "sub/dir";
+	char *patterns[] = { objects, cached, folder };
 
 	source_text(f, "a.c", "c");
 	source_text(f, "a.o", "o");
