@@ -23,7 +23,8 @@
 #include <string.h>
 
 #define JOBS_PER_THREAD 4u
-#define WORKER_BUFFER (2u * FRAME_SIZE_MAX) /* bytes: of the archive, and of the disk */
+#define WORKER_BUFFER \
+	((size_t)2 * FRAME_SIZE_MAX) /* bytes: of the archive, and of the disk */
 
 struct compare_job {
 	struct task task;
@@ -72,7 +73,7 @@ int compare_queue_new(struct archive *archive, const struct compare_options *opt
 		      struct error *err)
 {
 	autoptr(compare_queue) queue = calloc(1, sizeof(*queue));
-	unsigned threads = pool_threads(archive_pool(archive));
+	size_t threads = pool_threads(archive_pool(archive));
 	int r;
 
 	if (!queue)

@@ -151,7 +151,7 @@ static int read_whole(struct tar *tar, const struct content *content, const char
 		      struct error *err)
 {
 	int result = 0;
-	size_t n;
+	size_t n = 0;
 
 	for (uint64_t offset = 0; offset < content_size(content); offset += n) {
 		int r = read_some(tar, content, path, offset, tar->buffer.data + offset,
@@ -168,7 +168,7 @@ static int read_whole(struct tar *tar, const struct content *content, const char
 static int copy_content(struct tar *tar, const struct content *content, const char *path,
 			struct error *err)
 {
-	size_t n;
+	size_t n = 0;
 	int r;
 
 	for (uint64_t offset = 0; offset < content_size(content); offset += n) {

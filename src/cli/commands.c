@@ -154,7 +154,7 @@ void command_print_help(const struct command *command)
 
 void commands_print_words(char **words, int count)
 {
-	int used;
+	int used = 0;
 	const struct command *command = commands_find(words, count, &used);
 
 	if (command) {
