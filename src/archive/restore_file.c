@@ -218,8 +218,8 @@ static int arrive(const struct target *target, struct restore_file *file,
 {
 	int r;
 
-	/* Only a hole at the end leaves the file short. */
-	if (file->manifest.hole_count > 0 &&
+	/* Only a hole or a loss at the end leaves the file short. */
+	if ((file->manifest.hole_count > 0 || atomic_load(&file->lost) > 0) &&
 	    ftruncate(file->fd, (off_t)file->manifest.size) < 0)
 		return error_set_errno(err, -errno, "set size");
 	r = target_set_attributes(target, file->parent_fd, file->temporary,
