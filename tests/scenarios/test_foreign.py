@@ -36,7 +36,7 @@ def check(history, tmp_path, rebuild=True):
 @pytest.mark.parametrize('name, content', [
     ('empty.bfv', b''), ('short.bfv', b'x'), ('noise.bfv', os.urandom(300_000)),
     ('zeroes.bfv', bytes(300_000)), ('text.txt', b'notes'), ('page.bfv', b'\x50\x2a\x4d\x18' * 9000),
-])
+], ids=['empty', 'short', 'noise', 'zeroes', 'other suffix', 'magic only'])
 def test_files_that_are_no_volumes_do_not_matter(history, tmp_path, name, content):
     write_file(f'{history.archive.path}/volumes/{name}', content)
     check(history, tmp_path)
@@ -74,7 +74,7 @@ def test_a_copy_of_a_volume_does_no_harm(history, tmp_path):
 def test_a_volume_that_is_missing_is_named(history, tmp_path):
     volume = history.archive.volume
     os.rename(volume, tmp_path / 'away')
-    result = history.archive.restore(tmp_path / 'back', expect=ANY_ERROR)
+    result = history.archive.restore(tmp_path / 'partly', expect=ANY_ERROR)
     assert result.err
     assert len(history.archive.log()) == 3
     assert history.archive.run('ls', '-R').lines
@@ -212,7 +212,8 @@ def test_flipped_bits_in_the_catalog_never_give_wrong_bytes(history, tmp_path, r
 
 
 @pytest.mark.parametrize('content', [os.urandom(5000), b'\0' * 100, b'[', b'a = ' * 1000,
-                                     b'\xff\xfe[parity]', b'[parity]\n' * 3])
+                                     b'\xff\xfe[parity]', b'[parity]\n' * 3],
+                         ids=['noise', 'zeroes', 'bracket', 'no values', 'binary', 'sections'])
 def test_a_configuration_full_of_noise_is_an_error(history, content):
     write_file(f'{history.archive.path}/config.toml', content)
     result = history.archive.run('log', expect=FAILED)

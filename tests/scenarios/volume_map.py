@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Where everything lies in a volume's file, taken from its pages (docs/format.md 2), so that
 tests can damage exactly what they mean to."""
-import mmap
 import os
 import struct
 
@@ -69,7 +68,7 @@ class Stripe:
     def end(self):
         return self.extents[-1].end
 
-    def _add(self, shard, payload_size, area_size):
+    def add(self, shard, payload_size, area_size):
         index = len(self.data) + len(self.parity)
         offset = self.offset + index * self.stride
         pages = self.data_pages if shard < self.k else self.parity_header_pages + self.data_pages
@@ -88,28 +87,36 @@ class Stripe:
 
 
 def _header_pages(file):
-    position = file.find(b'BFPG')
-    while position >= 0:
-        page = position - 8
-        if page % PAGE == 0 and page >= 0 and page + PAGE <= len(file):
-            identity = IDENTITY.unpack_from(file, page)
-            if identity[3] == 1 and identity[4] == 0 and identity[0] == 0x184D2A50:
-                yield page, identity, HEADER_FIELDS.unpack_from(file, page + 104)
-        position = file.find(b'BFPG', position + 4)
+    """(identity, fields) of all header pages that are in their places, in order. (The parity of
+    a single data extent's pages is a copy of them.)"""
+    step = 256 * PAGE
+    offset = 0
+    while data := os.pread(file.fileno(), step, offset):
+        for page in range(0, len(data) - PAGE + 1, PAGE):
+            if data[page + 8:page + 12] == b'BFPG':
+                identity = IDENTITY.unpack_from(data, page)
+                fields = HEADER_FIELDS.unpack_from(data, page + 104)
+                if identity[3:5] == (1, 0) and offset + page == _place(identity, fields):
+                    yield identity, fields
+        offset += step
+
+
+def _place(identity, fields):
+    """Where an extent must begin that has these fields in its header."""
+    stripe_offset, shard = identity[9:11]
+    k, stride, data_count = fields[2], fields[5], fields[9]
+    return stripe_offset + (shard if shard < k else data_count + shard - k) * stride
 
 
 def read_stripes(path):
     """All stripes of a volume that is not damaged, in order; unfinished ones too."""
     stripes = {}
-    with open(path, 'rb') as stream:
-        if os.fstat(stream.fileno()).st_size == 0:
-            return []
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as file:
-            for _, identity, fields in _header_pages(file):
-                number, offset, shard = identity[8:11]
-                if offset not in stripes:
-                    stripes[offset] = Stripe(number, offset, fields)
-                stripes[offset]._add(shard, fields[7], fields[8])
+    with open(path, 'rb') as file:
+        for identity, fields in _header_pages(file):
+            number, offset, shard = identity[8:11]
+            if offset not in stripes:
+                stripes[offset] = Stripe(number, offset, fields)
+            stripes[offset].add(shard, fields[7], fields[8])
     return [stripes[offset] for offset in sorted(stripes)]
 
 
