@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* libarchive's pax writer: ustar where that is enough, and extended headers for times in
- * nanoseconds, long names, big sizes, xattrs (LIBARCHIVE.xattr, SCHILY.xattr), ACLs
- * (SCHILY.acl) and holes (GNU.sparse 1.0). GNU tar and bsdtar read all of that.
+ * nanoseconds, long names, big sizes, xattrs (SCHILY.xattr), ACLs (SCHILY.acl) and holes
+ * (GNU.sparse 1.0). GNU tar and bsdtar read all of that. By default libarchive would write
+ * xattrs in a second form, too, which GNU tar warns of for each.
  *
  * Names are bytes. libarchive wants to know their character set: with a UTF-8 locale it
  * passes UTF-8 through, and warns of other names but keeps their bytes and marks them as
@@ -100,6 +101,8 @@ int tar_stream_new(int fd, struct tar_stream **stream_out, struct error *err)
 	if (!stream->writer || !stream->entry)
 		return error_set(err, -ENOMEM, "out of memory");
 	if (archive_write_set_format_pax(stream->writer) != ARCHIVE_OK ||
+	    archive_write_set_format_option(stream->writer, "pax", "xattrheader",
+					    "SCHILY") != ARCHIVE_OK ||
 	    archive_write_open(stream->writer, stream, NULL, put, NULL) != ARCHIVE_OK)
 		return writer_error(stream, err);
 	*stream_out = take_ptr(stream);
