@@ -180,6 +180,73 @@ static void files_around_the_limits_come_back(void **state)
 	}
 }
 
+/* Volumes of 64 MiB, and files that do not fit into one. */
+static void make_volumes(struct commit_fixture *f)
+{
+	f->base.config.volume.max_size = 64 * MIB;
+	commit_fixture_reopen(f);
+	source_noise(f, "a", 30 * MIB, 1);
+	source_noise(f, "b", 100 * MIB, 2);
+	source_noise(f, "c", 5 * MIB, 3);
+	commit_fixture_commit(f);
+}
+
+static void a_commit_may_span_volumes(void **state)
+{
+	struct commit_fixture *f = *state;
+	char names[FIXTURE_VOLUMES_MAX][64];
+
+	make_volumes(f);
+	assert_true(archive_fixture_volumes(&f->base, names) >= 3);
+	assert_as_source(f, "src/a", "a");
+	assert_as_source(f, "src/b", "b");
+	assert_as_source(f, "src/c", "c");
+}
+
+static void what_lies_on_a_volume_that_is_not_attached_is_stored_again(void **state)
+{
+	struct commit_fixture *f = *state;
+	char away[96];
+
+	make_volumes(f);
+	(void)snprintf(away, sizeof(away), "%s/away", f->base.parent);
+	assert_int_equal(rename(archive_fixture_volume(&f->base, 0), away), 0);
+	commit_fixture_reopen(f);
+	source_noise(f, "copy", 30 * MIB, 1);
+	commit_fixture_commit(f);
+	assert_int_equal(f->summary.new_size, 30 * MIB);
+	assert_as_source(f, "src/copy", "copy");
+
+	source_noise(f, "another", 30 * MIB, 1); /* now there is one that is attached */
+	commit_fixture_commit(f);
+	assert_int_equal(f->summary.known_size, 30 * MIB);
+}
+
+static void a_symlink_is_a_source_itself_unless_a_slash_follows(void **state)
+{
+	struct commit_fixture *f = *state;
+	char link[80];
+	char slash[82];
+	const struct commit_source sources[] = {
+		{ .path = link, .destination = "link" },
+		{ .path = slash, .destination = "folder" },
+	};
+	struct manifest manifest;
+
+	source_folder(f, "d");
+	source_text(f, "d/x", "x");
+	assert_int_equal(symlinkat("d", f->fd, "l"), 0);
+	(void)snprintf(link, sizeof(link), "%s/l", f->source);
+	(void)snprintf(slash, sizeof(slash), "%s/", link);
+	f->options.sources = sources;
+	f->options.source_count = 2;
+	commit_fixture_commit(f);
+	assert_true(commit_fixture_find(f, "link", &manifest));
+	assert_int_equal(manifest.type, ENTRY_SYMLINK);
+	manifest_done(&manifest);
+	assert_content(f, "folder/x", "x", 1);
+}
+
 /* A content writer by itself. */
 struct writer_fixture {
 	struct commit_session *session;
@@ -316,6 +383,9 @@ int main(void)
 		CASE(other_content_under_an_old_mtime_is_reported_and_kept),
 		CASE(frames_may_be_as_small_as_16_kib),
 		CASE(files_around_the_limits_come_back),
+		CASE(a_commit_may_span_volumes),
+		CASE(what_lies_on_a_volume_that_is_not_attached_is_stored_again),
+		CASE(a_symlink_is_a_source_itself_unless_a_slash_follows),
 		CASE(a_small_file_that_was_replaced_since_it_was_seen_is_read_anew),
 		CASE(a_file_that_became_something_else_is_left_out),
 		CASE(a_file_that_went_is_left_out),

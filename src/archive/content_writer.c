@@ -43,6 +43,7 @@
 enum {
 	SLOTS_RESERVED = 8,
 	BATCHES_MIN = 2,
+	BATCHES_MAX = 24,     /* descriptors, too, are limited */
 	PIECES_AHEAD_MAX = 3, /* slots for more would not be used */
 };
 
@@ -80,6 +81,8 @@ static int make_batches(struct content_writer *writer, struct budget *budget,
 
 	if (count < BATCHES_MIN)
 		count = BATCHES_MIN;
+	if (count > BATCHES_MAX)
+		count = BATCHES_MAX;
 	r = buffer_alloc(&writer->batch_memory, budget, (size_t)count * BATCH_SIZE,
 			 "small files being read", err);
 	if (r < 0)
@@ -405,10 +408,9 @@ static int begin_large(struct content_writer *writer, struct reading *reading,
 static int begin_small(struct content_writer *writer, struct reading *reading,
 		       struct error *err)
 {
-	uint64_t size = (uint64_t)reading->stat.st_size;
 	int r = 0;
 
-	if (writer->open && !small_batch_fits(writer->open, size))
+	if (writer->open && !small_batch_fits(writer->open, reading))
 		r = submit_open(writer, err);
 	while (r >= 0 && !writer->open && !writer->idle)
 		r = step(writer, err);

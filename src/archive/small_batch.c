@@ -29,14 +29,25 @@ void small_batch_done(struct small_batch *batch)
 	task_group_done(&batch->group);
 }
 
-bool small_batch_fits(const struct small_batch *batch, uint64_t size)
+static bool is_other_folder(const struct small_batch *batch,
+			    const struct reading *reading)
 {
-	return batch->count < BATCH_FILES_MAX && size <= BATCH_SIZE - batch->used;
+	return batch->count == 0 ||
+	       batch->files[batch->count - 1].reading->folder != reading->folder;
+}
+
+bool small_batch_fits(const struct small_batch *batch, const struct reading *reading)
+{
+	if (is_other_folder(batch, reading) && batch->folders == BATCH_FOLDERS_MAX)
+		return false;
+	return batch->count < BATCH_FILES_MAX &&
+	       (uint64_t)reading->stat.st_size <= BATCH_SIZE - batch->used;
 }
 
 void small_batch_add(struct small_batch *batch, struct reading *reading)
 {
-	assert(small_batch_fits(batch, (uint64_t)reading->stat.st_size));
+	assert(small_batch_fits(batch, reading));
+	batch->folders += is_other_folder(batch, reading);
 	batch->files[batch->count++] = (struct batch_file){
 		.reading = reading,
 		.offset = batch->used,
@@ -125,5 +136,6 @@ void small_batch_clear(struct small_batch *batch)
 		holes_done(&batch->files[i].holes);
 	}
 	batch->count = 0;
+	batch->folders = 0;
 	batch->used = 0;
 }

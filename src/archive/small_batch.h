@@ -18,6 +18,7 @@
 struct reading;
 
 #define BATCH_FILES_MAX 64u
+#define BATCH_FOLDERS_MAX 16u      /* each may keep a descriptor open */
 #define BATCH_SIZE (1024u * 1024u) /* bytes of content */
 
 /* One file and what came of it. */
@@ -38,6 +39,7 @@ struct small_batch {
 	uint8_t *data; /* BATCH_SIZE bytes; borrowed */
 	uint32_t used;
 	unsigned count;
+	unsigned folders; /* how often the folder changed from one file to the next */
 	struct batch_file files[BATCH_FILES_MAX];
 	struct small_batch *next; /* for whoever holds it */
 };
@@ -47,8 +49,8 @@ void small_batch_init(struct small_batch *batch, uint8_t *data);
 /* Waits if it was submitted. */
 void small_batch_done(struct small_batch *batch);
 
-/* Whether a file of @size bytes (at most BATCH_SIZE) still fits. */
-bool small_batch_fits(const struct small_batch *batch, uint64_t size);
+/* Whether the file, of at most BATCH_SIZE bytes, still fits. */
+bool small_batch_fits(const struct small_batch *batch, const struct reading *reading);
 /* Take @reading over; its stat says how much is read. */
 void small_batch_add(struct small_batch *batch, struct reading *reading);
 
