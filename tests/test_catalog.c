@@ -406,8 +406,7 @@ static void no_flipped_bit_gives_another_files_manifest(void **state)
 	fill(sample->catalog);
 	catalog_free(take_ptr(sample->catalog));
 	assert_int_equal(
-		file_read_all(AT_FDCWD, sample->path, 1 << 20, &whole, &size, NULL),
-		0);
+		file_read_all(AT_FDCWD, sample->path, 1 << 20, &whole, &size, NULL), 0);
 	/* Most of the file is free space in pages: some of the nonzero bytes. */
 	for (size_t i = 0; i < size; i++) {
 		uint8_t changed = (uint8_t)(whole[i] ^ 1u << i % 8);

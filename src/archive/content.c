@@ -70,18 +70,17 @@ static int open_pieces(struct content *content, const struct manifest *manifest,
 	return check_root(content, err);
 }
 
-static int content_new(uint64_t size, const struct hash *hash,
-		       struct content **content_out, struct error *err)
+/* An empty content of that size and hash; NULL: no memory. */
+static struct content *content_new(uint64_t size, const struct hash *hash)
 {
 	struct content *content = calloc(1, sizeof(*content));
 
 	if (!content)
-		return error_set(err, -ENOMEM, "out of memory");
+		return NULL;
 	content->kind = CONTENT_EMPTY;
 	content->size = size;
 	content->hash = *hash;
-	*content_out = content;
-	return 0;
+	return content;
 }
 
 int content_open(const struct manifest *manifest, struct content **content_out,
@@ -93,9 +92,9 @@ int content_open(const struct manifest *manifest, struct content **content_out,
 	if (manifest->type != ENTRY_FILE)
 		return error_set(err, -EINVAL, "a %s has no content",
 				 entry_type_name(manifest->type));
-	r = content_new(manifest->size, &manifest->hash, &content, err);
-	if (r < 0)
-		return r;
+	content = content_new(manifest->size, &manifest->hash);
+	if (!content)
+		return error_set(err, -ENOMEM, "out of memory");
 	if (!hash_is_zero(&manifest->pack.segment)) {
 		content->kind = CONTENT_PACK;
 		content->pack = manifest->pack;
@@ -111,12 +110,10 @@ int content_open(const struct manifest *manifest, struct content **content_out,
 int content_open_xattr(const struct manifest_xattr *xattr, struct content **content_out,
 		       struct error *err)
 {
-	autoptr(content) content = NULL;
-	int r;
+	autoptr(content) content = content_new(xattr->size, &xattr->hash);
 
-	r = content_new(xattr->size, &xattr->hash, &content, err);
-	if (r < 0)
-		return r;
+	if (!content)
+		return error_set(err, -ENOMEM, "out of memory");
 	content->kind = CONTENT_PACK;
 	content->pack = xattr->pack;
 	*content_out = take_ptr(content);
