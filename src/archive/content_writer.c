@@ -74,7 +74,7 @@ struct content_writer {
 static int make_batches(struct content_writer *writer, struct budget *budget,
 			struct error *err)
 {
-	uint64_t wanted = 2 * pool_threads(writer->pool) + 2;
+	uint64_t wanted = UINT64_C(2) * pool_threads(writer->pool) + 2;
 	uint64_t affordable = budget_size(budget) / 32 / BATCH_SIZE;
 	unsigned count = (unsigned)(wanted < affordable ? wanted : affordable);
 	int r;
