@@ -13,10 +13,12 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 
+MEASURED = pathlib.Path(__file__).with_name('measured.py')
 TIMEOUT = 600  # seconds; only a program that hangs ever gets there
 KILLED = -signal.SIGKILL
 
@@ -30,13 +32,13 @@ TWO_WORDS = {'catalog', 'volume'}
 class Result:
     """What one run left: exit code, output, and what it took."""
 
-    def __init__(self, command, code, out, err, usage, seconds):
+    def __init__(self, command, code, out, err, seconds, memory):
         self.command = command
         self.code = code
         self.out = out  # bytes
         self.err = err  # text
-        self.max_rss = usage.ru_maxrss * 1024  # bytes
         self.seconds = seconds
+        self.memory = memory  # bytes at the peak; None unless measured
 
     @property
     def text(self):
@@ -65,10 +67,13 @@ class Result:
 class Run:
     """A run under way. Output goes to files, so nobody has to drain a pipe."""
 
-    def __init__(self, command, stdin, environment, cwd):
+    def __init__(self, command, stdin, environment, cwd, measure):
         self.command = ' '.join(map(os.fsdecode, command))
         self.out = tempfile.TemporaryFile()
         self.err = tempfile.TemporaryFile()
+        self.memory = tempfile.NamedTemporaryFile('r') if measure else None
+        if measure:
+            command = [sys.executable, '-IS', MEASURED, self.memory.name, *command]
         self.start = time.monotonic()
         self.process = subprocess.Popen(command, stdin=stdin, stdout=self.out, stderr=self.err,
                                         env=environment, cwd=cwd)
@@ -93,13 +98,14 @@ class Run:
         timer.start()
         if self.process.stdin and not self.process.stdin.closed:
             self.process.stdin.close()
-        _, status, usage = os.wait4(self.process.pid, 0)
+        _, status = os.waitpid(self.process.pid, 0)
         timed_out = not timer.is_alive()
         timer.cancel()
         self.process.returncode = os.waitstatus_to_exitcode(status)
         result = Result(self.command, self.process.returncode, self._all(self.out),
-                        self._all(self.err).decode('utf-8', 'backslashreplace'), usage,
-                        time.monotonic() - self.start)
+                        self._all(self.err).decode('utf-8', 'backslashreplace'),
+                        time.monotonic() - self.start,
+                        int(self._all(self.memory)) if self.memory else None)
         assert not timed_out, f'no end within {timeout} s\n{result}'
         assert not NEVER_SAID.search(result.err), str(result)
         allowed = {expect} if isinstance(expect, int) else expect
@@ -123,14 +129,16 @@ class Program:
                             if not name.startswith(('BLOCKFRAME_', 'INTERPOSE_', 'XDG_'))}
         self.environment['HOME'] = str(home)
 
-    def start(self, *args, stdin=subprocess.DEVNULL, env=None, interpose=None, cwd=None):
-        """@interpose: settings of tests/support/interpose.c, without their prefix."""
+    def start(self, *args, stdin=subprocess.DEVNULL, env=None, interpose=None, cwd=None,
+              measure=False):
+        """@interpose: settings of tests/support/interpose.c, without their prefix. @measure:
+        how much memory it takes."""
         environment = {**self.environment, **(env or {})}
         if interpose:
             environment['LD_PRELOAD'] = str(self.interpose)
             environment.update({f'INTERPOSE_{name}': str(value)
                                 for name, value in interpose.items()})
-        return Run([self.binary, *args], stdin, environment, cwd)
+        return Run([self.binary, *args], stdin, environment, cwd, measure)
 
     def run(self, *args, expect=DONE, timeout=TIMEOUT, input=None, **options):
         if input is not None:

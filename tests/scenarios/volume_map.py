@@ -65,6 +65,10 @@ class Stripe:
         return max(extent.leaf_count for extent in self.data)
 
     @property
+    def payload_size(self):
+        return sum(extent.payload_size for extent in self.data)
+
+    @property
     def end(self):
         return self.extents[-1].end
 
