@@ -12,6 +12,7 @@
 #include "chunker/segment_table.h"
 #include "merkle/manifest.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,8 @@ struct segment_ref {
 	uint64_t index;
 	struct segment_info info;
 	struct segment_table *table;
+	bool unproven; /* its own table is lost: frames have no hashes to compare with, and
+			* a frame of stored size 0 stands for what can't be found any more */
 };
 
 struct source_ops {

@@ -19,6 +19,7 @@
 #include "archive/source_local.h"
 
 #include "archive/segment_cache.h"
+#include "archive/segment_rescue.h"
 #include "archive/volume_set.h"
 #include "base/budget.h"
 #include "base/error.h"
@@ -189,35 +190,59 @@ static void add_bad_place(struct source_local *local, const struct segment_place
 	};
 }
 
-/* The header atom and what follows it, up to its largest size; the header keeps the
- * metadata alive. */
-static int read_header(struct source_local *local, struct cached_segment *segment,
-		       struct error *err)
+#define PART_LOST \
+	1 /* the bytes are beyond repair; what is there instead is not looked at */
+
+/* Read @size stored bytes at @offset. 0, PART_LOST, or another error. */
+static int read_part(struct source_local *local, struct cached_segment *segment,
+		     uint32_t offset, uint8_t *data, size_t size, struct error *err)
 {
-	const struct segment_place *place = &segment->place;
-	size_t size = segment_header_size(SEGMENT_METADATA_MAX);
 	int r;
 
-	if (size > place->stored_size)
-		size = place->stored_size;
-	segment->header = malloc(size);
-	if (!segment->header)
-		return error_set(err, -ENOMEM, "no memory for a segment's header");
-	r = segment_runs_read(&segment->runs, local->volumes, &place->volume, 0,
-			      segment->header, size, err);
-	if (r < 0)
-		return r;
-	r = segment_header_decode(segment->header, size, &segment->ref.info, err);
-	if (r < 0)
-		return r;
-	if (!hash_equal(&segment->ref.info.id, &place->id) ||
-	    segment->ref.info.index != place->index ||
-	    segment->ref.info.frame_count != place->frame_count ||
-	    segment->ref.info.content_size != place->content_size)
+	r = segment_runs_read(&segment->runs, local->volumes, &segment->place.volume,
+			      offset, data, size, err);
+	return r == -EBADMSG ? PART_LOST : r;
+}
+
+static int check_header(const struct cached_segment *segment, struct error *err)
+{
+	const struct segment_place *place = &segment->place;
+	const struct segment_info *info = &segment->ref.info;
+
+	if (!hash_equal(&info->id, &place->id) || info->index != place->index ||
+	    info->frame_count != place->frame_count ||
+	    info->content_size != place->content_size)
 		return error_set(err, -EBADMSG, "another segment is at its place");
 	return 0;
 }
 
+/* The header atom and what follows it, up to its largest size; the header keeps the
+ * metadata alive. PART_LOST. */
+static int read_header(struct source_local *local, struct cached_segment *segment,
+		       struct error *err)
+{
+	size_t size = segment_header_size(SEGMENT_METADATA_MAX);
+	int r;
+
+	if (size > segment->place.stored_size)
+		size = segment->place.stored_size;
+	segment->header = malloc(size);
+	if (!segment->header)
+		return error_set(err, -ENOMEM, "no memory for a segment's header");
+	r = read_part(local, segment, 0, segment->header, size, err);
+	if (r == PART_LOST && size > SEGMENT_HEADER_SIZE) {
+		size = SEGMENT_HEADER_SIZE; /* what is lost may lie behind it */
+		r = read_part(local, segment, 0, segment->header, size, err);
+	}
+	if (r != 0)
+		return r;
+	r = segment_header_decode(segment->header, size, &segment->ref.info, err);
+	if (r < 0)
+		return r;
+	return check_header(segment, err);
+}
+
+/* PART_LOST. */
 static int read_table(struct source_local *local, struct cached_segment *segment,
 		      struct error *err)
 {
@@ -231,9 +256,9 @@ static int read_table(struct source_local *local, struct cached_segment *segment
 	tail = malloc(size);
 	if (!tail)
 		return error_set(err, -ENOMEM, "no memory for a segment's table");
-	r = segment_runs_read(&segment->runs, local->volumes, &place->volume,
-			      place->stored_size - (uint32_t)size, tail, size, err);
-	if (r < 0)
+	r = read_part(local, segment, place->stored_size - (uint32_t)size, tail, size,
+		      err);
+	if (r != 0)
 		return r;
 	r = segment_table_load(&segment->ref.info, tail, size, &segment->ref.table, err);
 	if (r < 0)
@@ -241,6 +266,26 @@ static int read_table(struct source_local *local, struct cached_segment *segment
 	if (segment->ref.table->stored_size != place->stored_size)
 		return error_set(err, -EBADMSG, "another segment is at its place");
 	return 0;
+}
+
+/* Header and table. Either proves, by the segment's id, that this is the segment; where one
+ * of them is lost, the other is enough. */
+static int read_head_and_tail(struct source_local *local, struct cached_segment *segment,
+			      struct error *err)
+{
+	int header = read_header(local, segment, err);
+	int table;
+
+	if (header == PART_LOST)
+		segment_rescue_info(segment);
+	else if (header < 0)
+		return header;
+	table = read_table(local, segment, err);
+	if (table != PART_LOST)
+		return table;
+	if (header == PART_LOST)
+		return -EBADMSG;
+	return segment_rescue_table(segment, local->volumes, err);
 }
 
 /* Read header and table of the segment at @place. */
@@ -260,10 +305,7 @@ static int load_segment(struct source_local *local, const struct segment_place *
 	r = segment_runs_find(local->volumes, place, &segment->runs, err);
 	if (r < 0)
 		return r;
-	r = read_header(local, segment, err);
-	if (r < 0)
-		return r;
-	r = read_table(local, segment, err);
+	r = read_head_and_tail(local, segment, err);
 	if (r < 0)
 		return r;
 	*segment_out = take_ptr(segment);
@@ -334,6 +376,9 @@ static int read_frames(struct source_local *local, const struct cached_segment *
 	const struct segment_frame *last = &begin[count - 1];
 	size_t size = last->stored_offset + last->stored_size - begin->stored_offset;
 
+	if (last->stored_size == 0)
+		return error_set(err, -EBADMSG,
+				 "the segment's table and these frames are lost");
 	return segment_runs_read(&segment->runs, local->volumes, &segment->place.volume,
 				 begin->stored_offset, data, size, err);
 }

@@ -313,3 +313,19 @@ int frame_decode(struct frame_decoder *decoder, const uint8_t *in, size_t size,
 				 content_size);
 	return 0;
 }
+
+int frame_measure(const uint8_t *in, size_t size, uint32_t *stored_size_out,
+		  uint32_t *content_size_out)
+{
+	size_t stored_size = ZSTD_findFrameCompressedSize(in, size);
+	unsigned long long content_size;
+
+	if (ZSTD_isError(stored_size) || stored_size > FRAME_STORED_MAX)
+		return -EBADMSG;
+	content_size = ZSTD_getFrameContentSize(in, size);
+	if (content_size < 1 || content_size > FRAME_SIZE_MAX) /* unknown is huge, too */
+		return -EBADMSG;
+	*stored_size_out = (uint32_t)stored_size;
+	*content_size_out = (uint32_t)content_size;
+	return 0;
+}

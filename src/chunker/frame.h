@@ -81,6 +81,11 @@ DEFINE_AUTOPTR(frame_decoder);
 int frame_decode(struct frame_decoder *decoder, const uint8_t *in, size_t size,
 		 uint8_t *out, size_t content_size, struct error *err);
 
+/* The size in bytes, stored and of content, of the frame that begins at @in, without decoding
+ * it. -EBADMSG if the @size bytes do not begin with a whole frame of this kind. */
+int frame_measure(const uint8_t *in, size_t size, uint32_t *stored_size_out,
+		  uint32_t *content_size_out);
+
 /* Whether the @size bytes of @in are a stored frame of @content_size: looks at its header
  * and block headers only. */
 bool frame_is_stored(const uint8_t *in, size_t size, size_t content_size);
