@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Input: le32 content size (its low 18 bits, plus 1), then a frame. A frame that is accepted
  * must come out the same when its content is encoded and decoded again, and a stored one
- * must hold its content where the arithmetic says. */
+ * must hold its content where the arithmetic says. Measuring agrees with itself. */
 #include "chunker/frame.h"
 
 #include <string.h>
@@ -26,6 +26,20 @@ static void check_encode(struct frame_decoder *decoder, size_t content_size)
 		abort();
 }
 
+/* What is measured must lie within the input, and be the same without what follows it. */
+static void check_measure(const uint8_t *data, size_t size)
+{
+	uint32_t stored_size, content_size, stored_again, content_again;
+
+	if (frame_measure(data, size, &stored_size, &content_size) < 0)
+		return;
+	if (stored_size > size || content_size > FRAME_SIZE_MAX ||
+	    frame_measure(data, stored_size, &stored_again, &content_again) < 0 ||
+	    stored_again != stored_size || content_again != content_size ||
+	    frame_measure(data, stored_size - 1, &stored_again, &content_again) == 0)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct frame_decoder *decoder;
@@ -37,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	data += 4;
 	size -= 4;
 
+	check_measure(data, size);
 	if (frame_decode(decoder, data, size, content, content_size, NULL) < 0)
 		return 0;
 	if (frame_is_stored(data, size, content_size)) {
