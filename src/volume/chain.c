@@ -20,7 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IDENTIFY_SIZE (16u << 20) /* bytes at the start that chain_identify() looks at */
+#define IDENTIFY_SIZE (16u << 20)  /* bytes at the start that chain_identify() looks at */
+#define IDENTIFY_FIRST (16u << 10) /* bytes of it that it reads first */
 #define CLAIM_SCAN_SIZE \
 	(64u << 20) /* bytes behind a stripe's start searched for headers */
 #define CLAIMS_MAX 32
@@ -98,13 +99,18 @@ int chain_identify(struct backend *backend, struct uuid *volume_out, struct erro
 	struct election election = { 0 };
 	const struct vote *first;
 	uint64_t end = backend_position(backend);
+	uint64_t start;
 	unsigned lead;
 	int r;
 
 	end -= end % PAGE_SIZE_BYTES;
 	if (end > IDENTIFY_SIZE)
 		end = IDENTIFY_SIZE;
-	r = page_scan_up(backend, 0, end, count_vote, &election, err);
+	/* Two pages decide, and a healthy volume begins with them. */
+	start = end < IDENTIFY_FIRST ? end : IDENTIFY_FIRST;
+	r = page_scan_up(backend, 0, start, count_vote, &election, err);
+	if (r == 0)
+		r = page_scan_up(backend, start, end, count_vote, &election, err);
 	if (r < 0)
 		return r;
 	first = leader(&election, &lead);
