@@ -81,6 +81,27 @@ static void without_a_change_no_commit_is_made(void **state)
 	assert_int_equal(f->summary.read_size, 0);
 }
 
+static void an_unchanged_file_that_is_a_source_itself_is_not_read(void **state)
+{
+	struct commit_fixture *f = *state;
+	char path[96];
+	struct commit_source source = { .path = path, .destination = "lone", .fd = -1 };
+
+	source_noise(f, "lone", 9 * MIB, 3);
+	(void)snprintf(path, sizeof(path), "%s/lone", f->source);
+	f->options.sources = &source;
+	f->options.source_count = 1;
+	assert_int_equal(commit_run(f->archive, &f->options, &f->summary, &f->err), 0);
+	assert_true(f->summary.made);
+	assert_int_equal(commit_run(f->archive, &f->options, &f->summary, &f->err), 0);
+	assert_false(f->summary.made);
+	assert_int_equal(f->summary.unchanged_files, 1);
+	assert_int_equal(f->summary.read_size, 0);
+	f->options.read_all = true;
+	assert_int_equal(commit_run(f->archive, &f->options, &f->summary, &f->err), 0);
+	assert_int_equal(f->summary.read_size, 9 * MIB);
+}
+
 static void reading_everything_again_finds_no_change(void **state)
 {
 	struct commit_fixture *f = *state;
@@ -528,6 +549,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(a_folder_comes_back_byte_for_byte),
 		CASE(without_a_change_no_commit_is_made),
+		CASE(an_unchanged_file_that_is_a_source_itself_is_not_read),
 		CASE(reading_everything_again_finds_no_change),
 		CASE(a_message_makes_a_commit_of_its_own),
 		CASE(versions_count_changes_also_over_deletions),

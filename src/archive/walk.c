@@ -17,6 +17,7 @@
 #include "archive/commit_monitor.h"
 #include "base/error.h"
 #include "catalog/history.h"
+#include "merkle/manifest.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -120,13 +121,53 @@ static int push_top(struct walk *walk, struct folder *parent, const char *name,
 	return push(walk, &level);
 }
 
-/* An unchanged topmost entry is yielded as changed: whoever takes it compares manifests
+/* Whether @row came from this very source. */
+static int same_source(const struct version_row *row, const struct source_root *root,
+		       struct error *err)
+{
+	struct manifest manifest = { 0 };
+	int r;
+
+	r = manifest_decode(row->line, row->line_size, &manifest, err);
+	if (r < 0)
+		return r;
+	r = manifest.source.size == strlen(root->path) &&
+	    memcmp(manifest.source.data, root->path, manifest.source.size) == 0;
+	manifest_done(&manifest);
+	return r;
+}
+
+/* A source that is one unchanged file: 1, and it is counted and passed over. */
+static int pass_unchanged_file(struct walk *walk, const struct version_row *row,
+			       const struct stat *stat, struct error *err)
+{
+	const struct walk_options *options = &walk->options;
+	int r;
+
+	if (!S_ISREG(stat->st_mode) || options->read_all || !attributes_match(row, stat))
+		return 0;
+	r = same_source(row, walk->root, err);
+	if (r <= 0)
+		return r;
+	walk->counters.unchanged_files++;
+	walk->counters.unchanged_bytes += (uint64_t)stat->st_size;
+	if (stat->st_nlink > 1 && options->linked) {
+		r = options->linked(options->context, walk->key, walk->key_size, stat,
+				    err);
+		if (r < 0)
+			return r;
+	}
+	return 1;
+}
+
+/* Another unchanged topmost entry is yielded as changed: whoever takes it compares manifests
  * anyhow, and may have to note another source. */
 int walk_start(struct walk *walk, const struct source_root *root, struct folder *parent,
 	       const char *name, const uint8_t *key, size_t key_size, struct error *err)
 {
 	struct version_row row = { 0 };
 	struct stat stat;
+	bool known;
 	int r;
 
 	assert(walk->depth == 0 && !walk->pending.wanted);
@@ -146,7 +187,14 @@ int walk_start(struct walk *walk, const struct source_root *root, struct folder 
 	walk->device = stat.st_dev;
 	memcpy(walk->key, key, key_size);
 	walk->key_size = key_size;
-	r = push_top(walk, parent, name, r == CATALOG_END ? NULL : &row);
+	known = r != CATALOG_END;
+	r = known ? pass_unchanged_file(walk, &row, &stat, err) : 0;
+	if (r != 0) {
+		version_row_done(&row);
+		folder_unref(parent);
+		return r < 0 ? r : 0;
+	}
+	r = push_top(walk, parent, name, known ? &row : NULL);
 	version_row_done(&row);
 	return r < 0 ? error_set(err, r, "no memory for a walk") : 0;
 }
