@@ -11,6 +11,7 @@
  */
 #include "archive/archive.h"
 
+#include "archive/catalog_swap.h"
 #include "archive/catch_up.h"
 #include "archive/lock.h"
 #include "archive/source_local.h"
@@ -237,6 +238,22 @@ static int bring_up_to_date(struct archive *archive, struct error *err)
 	return r < 0 ? error_set(err, r, "no memory to open an archive") : 0;
 }
 
+/* End what a killed rebuild has left to be done. */
+static int end_swap(struct archive *archive, struct error *err)
+{
+	autoclose int lock_fd = -1;
+	int r;
+
+	if (!catalog_swap_is_pending(archive->folder_fd))
+		return 0;
+	if (archive->lock_fd < 0) {
+		r = lock_take(archive->folder_fd, false, &lock_fd, err);
+		if (r < 0)
+			return r;
+	}
+	return catalog_swap_finish(archive->folder_fd, err);
+}
+
 static int open_all(struct archive *archive, const struct archive_options *options,
 		    struct error *err)
 {
@@ -256,7 +273,9 @@ static int open_all(struct archive *archive, const struct archive_options *optio
 		r = start_engines(archive, err);
 	if (r < 0 || options->without_catalog)
 		return r;
-	r = open_catalogs(archive, err);
+	r = end_swap(archive, err);
+	if (r == 0)
+		r = open_catalogs(archive, err);
 	if (r == 0)
 		r = open_volumes(archive, err);
 	if (r == 0)

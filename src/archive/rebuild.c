@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* A rebuild is a catch-up from nothing: rows for the volumes, then all their records in any
  * order, then the replay of the heads from the first one on. It is one transaction in a
- * file of its own, which takes the catalog's name when it is complete:
- *
- *     new catalog written, closed and synced     the old catalog is in use
- *     old catalog removed, then its log          none: opening says to rebuild
- *     new one renamed                            done
- *
- * The old one has to go before the new one comes, and its file before its write-ahead log:
- * SQLite would play a log that it finds beside a file into that file, and a file whose log
- * is lost may be half of two states.
+ * file of its own, which takes the catalog's name when it is complete
+ * (archive/catalog_swap.c).
  */
 #include "archive/rebuild.h"
 
 #include "archive/archive.h"
+#include "archive/catalog_swap.h"
 #include "archive/rebuild_volume.h"
 #include "archive/source_local.h"
 #include "archive/volume_folder.h"
@@ -31,8 +25,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#define NEW_FILE ARCHIVE_CATALOG_FILE ".rebuild"
 
 /* Which archive. */
 
@@ -232,55 +224,6 @@ static int fill_catalog(struct rebuild *rebuild, const struct volume_files *file
 	return r;
 }
 
-/* Putting it in place. */
-
-static int remove_file(int folder_fd, const char *name, struct error *err)
-{
-	if (unlinkat(folder_fd, name, 0) < 0 && errno != ENOENT)
-		return error_set_errno(err, -errno, "'%s'", name);
-	return 0;
-}
-
-/* The closed catalog must be one file, and durable. */
-static int sync_new(int folder_fd, struct error *err)
-{
-	autoclose int fd = openat(folder_fd, NEW_FILE, O_RDONLY | O_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0 || fsync(fd) < 0)
-		return error_set_errno(err, -errno, "'%s'", NEW_FILE);
-	if (fstatat(folder_fd, NEW_FILE "-wal", &st, 0) == 0 && st.st_size > 0)
-		return error_set(err, -EIO, "'%s' could not be closed", NEW_FILE);
-	return remove_file(folder_fd, NEW_FILE "-shm", err);
-}
-
-static int replace_catalog(int folder_fd, struct error *err)
-{
-	static const char *const old[] = {
-		ARCHIVE_CATALOG_FILE,
-		ARCHIVE_CATALOG_FILE "-wal",
-		ARCHIVE_CATALOG_FILE "-shm",
-	};
-	int r;
-
-	r = sync_new(folder_fd, err);
-	if (r < 0)
-		return r;
-	crash_point("archive.rebuild.written");
-	for (size_t i = 0; i < sizeof(old) / sizeof(*old); i++) {
-		r = remove_file(folder_fd, old[i], err);
-		if (r == 0)
-			r = folder_sync(folder_fd, err);
-		if (r < 0)
-			return r;
-		crash_point("archive.rebuild.removed");
-	}
-	if (renameat(folder_fd, NEW_FILE, folder_fd, ARCHIVE_CATALOG_FILE) < 0)
-		return error_set_errno(err, -errno, "'%s'", NEW_FILE);
-	crash_point("archive.rebuild.renamed");
-	return folder_sync(folder_fd, err);
-}
-
 static int make_catalog(struct rebuild *rebuild, struct archive *archive,
 			const struct volume_files *files, struct error *err)
 {
@@ -288,7 +231,7 @@ static int make_catalog(struct rebuild *rebuild, struct archive *archive,
 	autofree char *path = NULL;
 	int r;
 
-	r = make_path(archive, NEW_FILE, &path, err);
+	r = make_path(archive, CATALOG_NEW_FILE, &path, err);
 	if (r < 0)
 		return r;
 	r = catalog_create(path, &rebuild->archive_id, &catalog, err);
@@ -321,7 +264,7 @@ int rebuild_catalog(struct archive *archive, rebuild_problem_fn *problem, void *
 	}
 	r = make_catalog(&rebuild, archive, &files, err);
 	if (r == 0)
-		r = replace_catalog(archive_folder(archive), err);
+		r = catalog_swap(archive_folder(archive), err);
 	if (r < 0)
 		return r;
 	*report_out = rebuild.report;
