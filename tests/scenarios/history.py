@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The states that an archive must give back, and the check that it does."""
+import random
+
 from program import Archive, remove
-from trees import assert_same, snapshot
+from trees import MIB, assert_same, make_small_tree, snapshot, write_file
 
 
 class History:
@@ -31,6 +33,18 @@ def check_commits(archive, scratch, states, pending=None, only=None):
             assert_same(state, f'{scratch}/tree')
             remove(scratch)
     return count > len(states)
+
+
+def full_volume(program, folder, seed):
+    """A history after which the next commit finds no room in the volume."""
+    rng = random.Random(f'full volume {seed}')
+    tree = make_small_tree(folder / 'tree', seed)
+    archive = Archive(program, folder / 'archive').init(settings={'volume.max_size': '64MiB'})
+    history = History(archive, tree)
+    write_file(f'{tree}/large', rng.randbytes(40 * MIB))
+    history.commit()
+    write_file(f'{tree}/new', rng.randbytes(6 * MIB))
+    return history
 
 
 def copy_of(archive, path):

@@ -13,6 +13,7 @@ The model is the contract of POSIX, not the kindness of one file system:
 """
 import os
 import struct
+import subprocess
 
 WRITE, SYNC, CREATE, TRUNCATE, RENAME, UNLINK, MKDIR, EXIT = range(1, 9)
 HEADER = struct.Struct('<IIQQ')
@@ -25,17 +26,27 @@ class Operation:
         self.path = path
         self.offset = offset
         self.data = data
-        self.node = None  # what the path meant then
+        self.node = None  # the Node that the path meant then
 
 
 class Node:
-    """A file, whatever its name: what was done to it."""
+    """A file or folder, whatever its name."""
 
-    def __init__(self):
+    def __init__(self, before=None):
+        self.before = before  # a copy of what it held before the record; None: nothing
+
+
+class Content:
+    """What a file holds after a power cut."""
+
+    def __init__(self, node):
+        self.before = node.before
         self.changes = []  # (offset, bytes); (size, None) for a truncation
 
     def write_to(self, path):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        if self.before:
+            subprocess.run(['cp', '--sparse=always', self.before, path], check=True)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
         for offset, data in self.changes:
             if data is None:
                 os.truncate(fd, offset)
@@ -44,36 +55,52 @@ class Node:
         os.close(fd)
 
 
-def read_record(path):
-    """All operations, each with the file that it was about."""
-    with open(path, 'rb') as file:
-        raw = file.read()
-    operations = []
-    names = {}
-    position = 0
-    while position < len(raw):
-        kind, path_size, offset, size = HEADER.unpack_from(raw, position)
-        position += HEADER.size
-        path = os.fsdecode(raw[position:position + path_size])
-        position += path_size
-        operation = Operation(kind, path, offset, raw[position:position + size])
-        position += size
-        _resolve(operation, names)
-        operations.append(operation)
-    return operations
+class Record:
+    """All operations, each with the file that it was about. @copy: what the folder @root held
+    before, all of it durable."""
 
+    def __init__(self, path, root, copy=None):
+        self.root = root
+        self.before = {}
+        for folder, folders, files in os.walk(copy) if copy else ():
+            inside = root + folder[len(copy):]
+            self.before.update((f'{inside}/{name}', Node()) for name in folders)
+            self.before.update((f'{inside}/{name}', Node(f'{folder}/{name}')) for name in files)
+        self._names = dict(self.before)
+        self.operations = []
+        with open(path, 'rb') as file:
+            raw = file.read()
+        position = 0
+        while position < len(raw):
+            kind, path_size, offset, size = HEADER.unpack_from(raw, position)
+            position += HEADER.size
+            name = os.fsdecode(raw[position:position + path_size])
+            position += path_size
+            operation = Operation(kind, name, offset, raw[position:position + size])
+            position += size
+            self._resolve(operation)
+            self.operations.append(operation)
 
-def _resolve(operation, names):
-    if operation.kind in (CREATE, MKDIR):
-        names[operation.path] = operation.node = object()
-    elif operation.kind == RENAME:
-        operation.data = os.fsdecode(operation.data)
-        operation.node = names.pop(operation.path, None)
-        names[operation.data] = operation.node
-    elif operation.kind == UNLINK:
-        operation.node = names.pop(operation.path, None)
-    elif operation.kind in (WRITE, TRUNCATE, SYNC):
-        operation.node = names.get(operation.path)  # None: a folder from before, or deleted
+    def _resolve(self, operation):
+        names = self._names
+        if operation.kind in (CREATE, MKDIR):
+            names[operation.path] = operation.node = Node()
+        elif operation.kind == RENAME:
+            operation.data = os.fsdecode(operation.data)
+            operation.node = names.pop(operation.path, None)
+            names[operation.data] = operation.node
+        elif operation.kind == UNLINK:
+            operation.node = names.pop(operation.path, None)
+        elif operation.kind in (WRITE, TRUNCATE, SYNC):
+            operation.node = names.get(operation.path)  # None: a file that has no name any more
+
+    def __len__(self):
+        return len(self.operations)
+
+    def near_syncs(self):
+        """The moments before and after each sync."""
+        syncs = [n for n, operation in enumerate(self.operations) if operation.kind == SYNC]
+        return sorted({n + after for n in syncs for after in (0, 1)})
 
 
 def is_name(operation):
@@ -89,8 +116,9 @@ def folders_of(operation):
 class Cut:
     """The power goes after the first @count operations."""
 
-    def __init__(self, operations, count):
-        self.operations = operations[:count]
+    def __init__(self, record, count):
+        self.record = record
+        self.operations = record.operations[:count]
         synced_files = {}
         synced_folders = {}
         for operation in self.operations:
@@ -150,47 +178,42 @@ class Cut:
         return [(start, operation.data[start - operation.offset:stop - operation.offset])
                 for start, stop in zip(edges, edges[1:]) if rng.random() < likely]
 
-    def state(self, choose):
-        """{path: Node, or None for a folder} on the disk afterwards. @choose: for what is not
+    def build(self, choose, root):
+        """Make in the folder @root what is on the disk afterwards. @choose: for what is not
         durable, what of it is there: its data, pieces of it, or None."""
-        nodes = {}
-        names = {}
+        contents = {}
+        content_of = lambda node: contents.setdefault(node, Content(node))
+        names = dict(self.record.before)
         for operation, durable in zip(self.operations, self.durable):
             data = operation.data if durable else choose(operation)
             if data is None:
                 continue
             if is_name(operation):
-                self._apply_name(operation, nodes, names)
+                self._apply_name(operation, names)
             elif operation.node is not None and operation.kind in (WRITE, TRUNCATE):
-                node = nodes.setdefault(operation.node, Node())
                 if operation.kind == TRUNCATE:
                     data = [(operation.offset, None)]
-                node.changes += data if isinstance(data, list) else [(operation.offset, data)]
-        return names
+                content_of(operation.node).changes += \
+                    data if isinstance(data, list) else [(operation.offset, data)]
+        os.makedirs(root)
+        folders = {operation.node for operation in self.operations if operation.kind == MKDIR}
+        for path in sorted(names):
+            target = root + path[len(self.record.root):]
+            if not os.path.isdir(os.path.dirname(target)):
+                continue  # lost with its folder
+            if names[path] in folders or self._was_folder(names[path]):
+                os.mkdir(target)
+            else:
+                content_of(names[path]).write_to(target)
+
+    def _was_folder(self, node):
+        return node.before is None and node in self.record.before.values()
 
     @staticmethod
-    def _apply_name(operation, nodes, names):
-        if operation.kind == CREATE:
-            names[operation.path] = nodes.setdefault(operation.node, Node())
-        elif operation.kind == MKDIR:
-            names[operation.path] = None
-        elif operation.kind == UNLINK:
-            names.pop(operation.path, None)
+    def _apply_name(operation, names):
+        if operation.kind in (CREATE, MKDIR):
+            names[operation.path] = operation.node
         else:  # a rename that is there has moved the file, whether its old name ever was
             names.pop(operation.path, None)
-            names[operation.data] = nodes.setdefault(operation.node, Node())
-
-
-def build(state, old_root, new_root):
-    """Make the folder that the state describes. Files whose folder is not there are lost."""
-    os.makedirs(new_root, exist_ok=True)
-    for path in sorted(state):
-        if path == old_root:
-            continue
-        target = new_root + path[len(old_root):]
-        if not os.path.isdir(os.path.dirname(target)):
-            continue
-        if state[path] is None:
-            os.mkdir(target)
-        else:
-            state[path].write_to(target)
+            if operation.kind == RENAME:
+                names[operation.data] = operation.node

@@ -59,10 +59,10 @@ class Whole:
 
 def make_small(program, folder, seed):
     """Two commits, so that there is an older one and a last one."""
-    tree = make_small_tree(folder / 'tree', seed, size=15_000)
+    tree = make_small_tree(folder / 'tree', seed, size=6_000)
     archive = Archive(program, folder / 'archive').init()
     archive.commit(tree)
-    write_file(f'{tree}/text', b'something else ' * 3000)
+    write_file(f'{tree}/text', b'something else ' * 500)
     archive.commit(tree)
     return Whole(archive, tree)
 

@@ -5,75 +5,84 @@ import os
 
 import pytest
 
-from history import check_commits
-from power import EXIT, SYNC, Cut, build, read_record
+from history import check_commits, full_volume
+from power import EXIT, Cut, Record
 from program import KILLED, Archive, remove
 from trees import assert_same, make_small_tree, snapshot, write_file
 
+WAYS = ['nothing', 'everything', 'names_only', 'content_only', 'some']
+
 
 class Recorded:
-    """An archive that is made and gets commits, with every change that this does to the disk.
-    The first one stands for the init: commit number n is command number n."""
+    """A folder with an archive in it, and every change to it. The check is made for the moment
+    after any number of operations, and any way in which a disk may treat the last ones."""
 
-    def __init__(self, program, folder, seed, **interpose):
+    def __init__(self, program, folder, **interpose):
         self.program = program
         self.root = f'{folder}/disk'
-        self.record = f'{folder}/record'
+        self.file = f'{folder}/record'
+        self.copy = None
+        self.interpose = {'ROOT': self.root, 'RECORD': self.file, **interpose}
+        self.archive = Archive(program, f'{self.root}/archive')
+        os.makedirs(self.root)
+
+    def begin_with(self, archive):
+        """What is there before the record begins."""
+        archive.copy(self.archive.path)
+        self.copy = f'{self.root}.before'
+        os.mkdir(self.copy)
+        archive.copy(f'{self.copy}/archive')
+
+    def record(self):
+        return Record(self.file, self.root, self.copy)
+
+    def cut(self, record, count, way, scratch, rng):
+        """(the archive as it is after a power cut, exit codes before that)"""
+        print(f'power cut after {count} of {len(record)} operations, {way}')
+        cut = Cut(record, count)
+        remove(scratch)
+        cut.build(getattr(cut, way)(rng), f'{scratch}/disk')
+        return Archive(self.program, f'{scratch}/disk/archive'), cut.exits
+
+
+class Commits(Recorded):
+    """An init and commits after it."""
+
+    def __init__(self, program, folder, seed, **interpose):
+        super().__init__(program, folder, **interpose)
         self.tree = make_small_tree(folder / 'tree', seed, size=20_000)
-        self.interpose = {'ROOT': self.root, 'RECORD': self.record, **interpose}
-        os.mkdir(self.root)
-        self.archive = Archive(program, f'{self.root}/archive').init(interpose=self.interpose)
         self.states = []
+        self.archive.init(interpose=self.interpose)
 
     def commit(self, **options):
         write_file(f'{self.tree}/new-{len(self.states)}', os.urandom(10_000))
         self.states.append(snapshot(self.tree))
         self.archive.commit(self.tree, interpose=self.interpose, **options)
 
-    @property
-    def operations(self):
-        return read_record(self.record)
-
-    def check(self, operations, count, choose, scratch, rng):
-        """The disk as it is when the power goes after @count operations."""
-        print(f'power cut after {count} of {len(operations)} operations, {choose}')
-        cut = Cut(operations, count)
-        root = f'{scratch}/disk'
-        build(cut.state(getattr(cut, choose)(rng)), self.root, root)
-        archive = Archive(self.program, f'{root}/archive')
-        done = min(len(cut.exits), len(self.states) + 1)
-        if done == 0 and not os.path.exists(f'{root}/archive/config.toml'):
+    def check(self, record, count, way, scratch, rng):
+        archive, exits = self.cut(record, count, way, scratch, rng)
+        if not exits and not (archive.path / 'config.toml').exists():
             archive.init()
-        acknowledged = self.states[:max(done - 1, 0)]
-        pending = self.states[done - 1] if 1 <= done <= len(self.states) else None
-        check_commits(archive, f'{scratch}/back', acknowledged, pending)
+        acknowledged = self.states[:max(len(exits) - 1, 0)]
+        pending = self.states[len(acknowledged):][:1] if exits else []
+        check_commits(archive, f'{scratch}/back', acknowledged, *pending)
         archive.commit(self.tree)
         archive.restore(f'{scratch}/back')
         assert_same(self.tree, f'{scratch}/back/tree')
-        remove(scratch)
-
-
-def near_syncs(operations):
-    """The moments before and after each sync."""
-    syncs = [index for index, operation in enumerate(operations) if operation.kind == SYNC]
-    return sorted({index + after for index in syncs for after in (0, 1)})
-
-
-WAYS = ['nothing', 'everything', 'names_only', 'content_only', 'some']
 
 
 @pytest.mark.parametrize('way', WAYS)
 def test_a_power_cut_loses_nothing_acknowledged(program, interpose, tmp_path, seed, way, rng,
                                                 count):
-    recorded = Recorded(program, tmp_path, seed)
+    commits = Commits(program, tmp_path, seed)
     for _ in range(3):
-        recorded.commit()
-    operations = recorded.operations
-    assert Cut(operations, len(operations)).exits == [0] * 4
-    cuts = count(near_syncs(operations), list(range(len(operations) + 1)))
+        commits.commit()
+    record = commits.record()
+    assert Cut(record, len(record)).exits == [0] * 4
+    cuts = count(record.near_syncs(), list(range(len(record) + 1)))
     cuts = rng.sample(cuts, min(len(cuts), count(14, 10_000)))
     for cut in cuts * (count(2, 4) if way == 'some' else 1):
-        recorded.check(operations, cut, way, tmp_path / 'scratch', rng)
+        commits.check(record, cut, way, tmp_path / 'scratch', rng)
 
 
 @pytest.mark.parametrize('crash', ['volume.extent.written:2', 'volume.parity.written:5',
@@ -81,25 +90,62 @@ def test_a_power_cut_loses_nothing_acknowledged(program, interpose, tmp_path, se
 def test_a_power_cut_after_a_kill_loses_nothing_acknowledged(program, interpose, tmp_path, seed,
                                                              crash, rng, count):
     """What a killed commit wrote is read by the next command, but may never reach the disk."""
-    recorded = Recorded(program, tmp_path, seed)
-    recorded.commit()
-    recorded.commit(env={'BLOCKFRAME_CRASH_AT': crash}, expect=KILLED)
-    killed = len(recorded.operations)
-    recorded.archive.log(interpose=recorded.interpose)
-    operations = [operation for index, operation in enumerate(recorded.operations)
-                  if index < killed or operation.kind != EXIT]
-    for cut in range(killed, len(operations) + 1, count(5, 1)):
-        for way in WAYS + ['some'] * count(1, 5):
-            recorded.check(operations, cut, way, tmp_path / 'scratch', rng)
+    commits = Commits(program, tmp_path, seed)
+    commits.commit()
+    commits.commit(env={'BLOCKFRAME_CRASH_AT': crash}, expect=KILLED)
+    killed = len(commits.record())
+    commits.archive.log(interpose=commits.interpose)
+    record = commits.record()
+    del record.operations[-1]  # the log's exit, which acknowledges nothing
+    for cut in range(killed, len(record) + 1, count(16, 1)):
+        for way in WAYS + ['some'] * count(0, 5):
+            commits.check(record, cut, way, tmp_path / 'scratch', rng)
+
+
+def test_a_power_cut_while_volumes_roll_over_loses_nothing(program, interpose, tmp_path, seed,
+                                                           rng, count):
+    history = full_volume(program, tmp_path / 'base', seed)
+    recorded = Recorded(program, tmp_path)
+    recorded.begin_with(history.archive)
+    recorded.archive.commit(history.tree, interpose=recorded.interpose)
+    assert len(recorded.archive.volumes) == 2
+    pending = snapshot(history.tree)
+    record = recorded.record()
+    cuts = count(record.near_syncs(), list(range(len(record) + 1)))
+    for cut in rng.sample(cuts, min(len(cuts), count(3, 60))):
+        for way in WAYS:
+            archive, exits = recorded.cut(record, cut, way, tmp_path / 'scratch', rng)
+            there = check_commits(archive, tmp_path / 'back', history.states, pending)
+            assert there or not exits
+            archive.commit(history.tree)
+            check_commits(archive, tmp_path / 'back', [*history.states, pending], only=[])
+    remove(tmp_path / 'scratch')
+
+
+def test_a_power_cut_while_the_catalog_is_made_again_leaves_one(program, interpose, tmp_path,
+                                                                seed, rng, count):
+    commits = Commits(program, tmp_path / 'base', seed)
+    commits.commit()
+    commits.commit()
+    recorded = Recorded(program, tmp_path)
+    recorded.begin_with(commits.archive)
+    before = recorded.archive.dump()
+    recorded.archive.rebuild(interpose=recorded.interpose)
+    record = recorded.record()
+    cuts = count(record.near_syncs(), list(range(len(record) + 1)))
+    for cut in rng.sample(cuts, min(len(cuts), count(8, 200))):
+        for way in WAYS:
+            archive, _ = recorded.cut(record, cut, way, tmp_path / 'scratch', rng)
+            assert archive.dump() == before
 
 
 def test_without_syncs_of_volumes_a_power_cut_does_lose_data(program, interpose, tmp_path, seed,
                                                              rng):
     """The check above can fail: here it must."""
-    recorded = Recorded(program, tmp_path, seed, DROP_SYNC='.bfv')
+    commits = Commits(program, tmp_path, seed, DROP_SYNC='.bfv')
     for _ in range(3):
-        recorded.commit()
-    operations = recorded.operations
+        commits.commit()
+    record = commits.record()
     with pytest.raises(AssertionError):
-        for cut in near_syncs(operations):
-            recorded.check(operations, cut, 'nothing', tmp_path / 'scratch', rng)
+        for cut in record.near_syncs():
+            commits.check(record, cut, 'nothing', tmp_path / 'scratch', rng)
