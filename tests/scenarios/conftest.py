@@ -2,8 +2,7 @@
 """Fixtures of the scenarios: the real program on real files.
 
     BLOCKFRAME_BUILD       the build folder (configured with -Dtest_hooks=true); default: build
-    BLOCKFRAME_TEST_FULL   1: full counts; else (and with sanitizers, which look for other things
-                           than many repetitions do) reduced ones that take some minutes
+    BLOCKFRAME_TEST_FULL   1: full counts; else reduced ones that keep the whole within minutes
     BLOCKFRAME_TEST_SEED   seeds everything that is random (default 1)
 """
 import os
@@ -52,9 +51,9 @@ def rng(request):
 
 
 @pytest.fixture(scope='session')
-def count(program):
+def count():
     """count(reduced, full): how much of something this run does."""
-    return lambda reduced, full: full if FULL and program.interpose.exists() else reduced
+    return lambda reduced, full: full if FULL else reduced
 
 
 @pytest.fixture(scope='session')
