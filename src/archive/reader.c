@@ -13,6 +13,11 @@
  * Stored frames are fetched in runs that grow while frames are asked for in order, up to
  * RUN_SIZE: one stored frame alone costs a fifth more leaves than its share, since it begins
  * and ends within one. A frame asked for out of order is fetched alone.
+ *
+ * A source may have a segment in several places, cut into frames in other ways. So decoded
+ * frames are known by the stretch of content that they hold and not by their number, and
+ * when frames are lost the segment is looked up once more: if what comes is cut in another
+ * way, reading goes on there.
  */
 #include "archive/content.h"
 
@@ -32,10 +37,10 @@
 struct cached_frame {
 	struct hash id; /* of its segment */
 	uint64_t index;
-	uint32_t number;
-	uint32_t size; /* bytes; 0: empty slot */
-	uint64_t used; /* tick of the last use */
-	uint8_t *data; /* FRAME_SIZE_MAX bytes */
+	uint32_t offset; /* bytes, in the segment's content */
+	uint32_t size;   /* bytes; 0: empty slot */
+	uint64_t used;   /* tick of the last use */
+	uint8_t *data;   /* FRAME_SIZE_MAX bytes */
 };
 
 struct reader {
@@ -221,10 +226,13 @@ static int load_frame(struct reader *reader, uint32_t number, uint8_t *data,
 
 static struct cached_frame *find_cached(struct reader *reader, uint32_t number)
 {
+	const struct segment_frame *frame = &reader->segment->table->frames[number];
+
 	for (unsigned i = 0; i < reader->frame_count; i++) {
 		struct cached_frame *cached = &reader->frames[i];
 
-		if (cached->size > 0 && cached->number == number &&
+		if (cached->size == frame->content_size &&
+		    cached->offset == frame->content_offset &&
 		    cached->index == reader->segment->index &&
 		    hash_equal(&cached->id, &reader->segment->id))
 			return cached;
@@ -245,6 +253,7 @@ static struct cached_frame *oldest_cached(struct reader *reader)
 static int get_cached(struct reader *reader, uint32_t number, struct cached_frame **out,
 		      struct error *err)
 {
+	const struct segment_frame *frame = &reader->segment->table->frames[number];
 	struct cached_frame *cached = find_cached(reader, number);
 	int r;
 
@@ -256,8 +265,8 @@ static int get_cached(struct reader *reader, uint32_t number, struct cached_fram
 			return r;
 		cached->id = reader->segment->id;
 		cached->index = reader->segment->index;
-		cached->number = number;
-		cached->size = reader->segment->table->frames[number].content_size;
+		cached->offset = frame->content_offset;
+		cached->size = frame->content_size;
 	}
 	cached->used = ++reader->tick;
 	*out = cached;
@@ -287,6 +296,45 @@ static int read_some(struct reader *reader, uint32_t position, uint8_t *data, si
 	return 0;
 }
 
+static bool same_frames(const struct segment_table *a, const struct segment_table *b)
+{
+	return a->frame_count == b->frame_count &&
+	       memcmp(a->frames, b->frames, a->frame_count * sizeof(*a->frames)) == 0;
+}
+
+/* Frames of the current segment are lost: look it up again. Whether that gives it in another
+ * form; in the same form the source itself has tried all places. */
+static bool exchange_segment(struct reader *reader)
+{
+	const struct segment_ref *old = reader->segment;
+	const struct segment_ref *segment;
+	bool differs;
+
+	if (source_segment(reader->source, &old->id, old->index, &segment, NULL) < 0)
+		return false;
+	differs = segment->table->content_size == old->table->content_size &&
+		  !same_frames(segment->table, old->table);
+	source_segment_unref(reader->source, differs ? old : segment);
+	if (!differs)
+		return false;
+	reader->segment = segment;
+	reader->run_count = 0;
+	reader->expected = 0;
+	reader->streak = 0;
+	return true;
+}
+
+/* As read_some(), from another form of the segment if this one has lost frames. */
+static int read_any(struct reader *reader, uint32_t position, uint8_t *data, size_t size,
+		    size_t *n_out, struct error *err)
+{
+	int r = read_some(reader, position, data, size, n_out, err);
+
+	if (r != -EBADMSG || !exchange_segment(reader))
+		return r;
+	return read_some(reader, position, data, size, n_out, err);
+}
+
 int content_read(const struct content *content, struct reader *reader, uint64_t offset,
 		 void *data, size_t size, struct error *err)
 {
@@ -304,9 +352,9 @@ int content_read(const struct content *content, struct reader *reader, uint64_t 
 		if (r < 0)
 			return r;
 		left = piece.offset + piece.size - offset;
-		r = read_some(reader,
-			      (uint32_t)(piece.segment_offset + (offset - piece.offset)),
-			      out, size < left ? size : (size_t)left, &n, err);
+		r = read_any(reader,
+			     (uint32_t)(piece.segment_offset + (offset - piece.offset)),
+			     out, size < left ? size : (size_t)left, &n, err);
 		if (r < 0)
 			return r;
 	}
