@@ -492,6 +492,26 @@ static void an_archived_volume_inside_a_volume_is_content(void **state)
 	image_done(&image);
 }
 
+static void a_volume_is_identified_without_its_first_stripe(void **state)
+{
+	static const struct image_shape large = { 4, 3, 8, 0, 4, 2000000 };
+	struct image image;
+
+	(void)state;
+	make_volume(&image, 1, 1);
+	image_noise(&image, 0, (size_t)stripe_physical_size(&image.stripes[0]), 1);
+	expect_identity(&image);
+
+	/* Nothing at all in the first 16 MiB, but behind. */
+	image_add_data(&image, &large);
+	image_noise(&image, 0, 16 << 20, 1);
+	assert_true(image.size > 16 << 20);
+	expect_identity(&image);
+	image_noise(&image, 0, image.size, 1);
+	assert_int_equal(chain_identify(image.backend, &image.volume, NULL), -EBADMSG);
+	image_done(&image);
+}
+
 static void a_record_is_read_without_its_first_page(void **state)
 {
 	struct image image;
@@ -559,6 +579,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_found_where_nothing_is),
 		cmocka_unit_test(a_long_tail_behind_a_lost_record_is_jumped_over),
 		cmocka_unit_test(an_archived_volume_inside_a_volume_is_content),
+		cmocka_unit_test(a_volume_is_identified_without_its_first_stripe),
 		cmocka_unit_test(a_record_is_read_without_its_first_page),
 		cmocka_unit_test(a_listed_record_needs_no_header_page_at_all),
 	};

@@ -378,6 +378,21 @@ static void a_lost_header_record_costs_nothing(void **state)
 	check_files(&t->f, &what, 0);
 }
 
+/* No page is left at the start that names the volume. */
+static void a_volume_without_its_first_stripe_is_rebuilt(void **state)
+{
+	struct rebuilding *t = *state;
+	const struct fixture_commit what = { .count = 10, .size = 1000, .seed = 1 };
+
+	commit(&t->f, &what);
+	assert_int_equal(lose_record(&t->f, 2, false), 0);
+	remove_catalog(t);
+	rebuild(t);
+	assert_int_equal(t->report.problems, 1);
+	check_files(&t->f, &what, 0);
+	commit(&t->f, &(struct fixture_commit){ .first = 20, .count = 1, .size = 9 });
+}
+
 static void lost_tree_pages_cost_their_names_only(void **state)
 {
 	struct rebuilding *t = *state;
@@ -557,6 +572,7 @@ int main(void)
 		TEST(without_the_middle_volume_its_commits_are_one_gap),
 		TEST(a_lost_record_costs_what_it_listed),
 		TEST(a_lost_header_record_costs_nothing),
+		TEST(a_volume_without_its_first_stripe_is_rebuilt),
 		TEST(lost_tree_pages_cost_their_names_only),
 		TEST(no_volume_at_all_is_an_error_and_the_catalog_stays),
 		TEST(volumes_of_two_archives_without_catalog_are_an_error),

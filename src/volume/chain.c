@@ -22,6 +22,7 @@
 
 #define IDENTIFY_SIZE (16u << 20)  /* bytes at the start that chain_identify() looks at */
 #define IDENTIFY_FIRST (16u << 10) /* bytes of it that it reads first */
+#define IDENTIFY_LAST (72u << 20)  /* bytes at the end: two extents, so a header page */
 #define CLAIM_SCAN_SIZE \
 	(64u << 20) /* bytes behind a stripe's start searched for headers */
 #define CLAIMS_MAX 32
@@ -36,7 +37,15 @@ struct vote {
 struct election {
 	struct vote votes[CLAIMS_MAX];
 	unsigned count;
-	unsigned newer; /* pages of newer versions */
+};
+
+/* The first stripe says whose it is. If nothing at all is left of it, any header page that
+ * lies where it says it belongs will do: content can't hold one, since it does not know
+ * its own place. */
+struct identification {
+	struct election first;    /* pages of the first stripe */
+	struct election anywhere; /* header pages of any stripe */
+	unsigned newer;           /* pages of newer versions */
 };
 
 /* Whether @page is one of the first stripe of its volume, where it belongs. */
@@ -70,58 +79,80 @@ static const struct vote *leader(const struct election *election, unsigned *lead
 	return first;
 }
 
+static void add_vote(struct election *election, const struct uuid *volume)
+{
+	unsigned i = 0;
+
+	while (i < election->count &&
+	       memcmp(election->votes[i].volume.bytes, volume->bytes, UUID_SIZE) != 0)
+		i++;
+	if (i == CLAIMS_MAX)
+		return;
+	if (i == election->count)
+		election->votes[election->count++].volume = *volume;
+	election->votes[i].count++;
+}
+
 /* One vote for the page's volume; ends the scan once two ahead, so that no single block
  * decides. */
 static int count_vote(void *context, uint64_t offset, const struct page *page, int code)
 {
-	struct election *election = context;
-	unsigned i, lead;
+	struct identification *found = context;
+	unsigned lead;
 
 	if (code == -EPROTONOSUPPORT)
-		election->newer++;
-	if (!page || !starts_volume(page, offset))
+		found->newer++;
+	if (!page)
 		return 0;
-	for (i = 0; i < election->count; i++)
-		if (memcmp(election->votes[i].volume.bytes, page->identity.volume.bytes,
-			   UUID_SIZE) == 0)
-			break;
-	if (i == CLAIMS_MAX)
+	if (header_in_place(page, offset))
+		add_vote(&found->anywhere, &page->identity.volume);
+	if (!starts_volume(page, offset))
 		return 0;
-	if (i == election->count)
-		election->votes[election->count++].volume = page->identity.volume;
-	election->votes[i].count++;
-	(void)leader(election, &lead);
+	add_vote(&found->first, &page->identity.volume);
+	(void)leader(&found->first, &lead);
 	return lead >= 2;
+}
+
+/* Look at the start, and at the end if there is nothing. */
+static int find_votes(struct backend *backend, struct identification *found,
+		      struct error *err)
+{
+	uint64_t size = backend_position(backend) / PAGE_SIZE_BYTES * PAGE_SIZE_BYTES;
+	uint64_t end = size < IDENTIFY_SIZE ? size : IDENTIFY_SIZE;
+	/* Two pages decide, and a healthy volume begins with them. */
+	uint64_t start = end < IDENTIFY_FIRST ? end : IDENTIFY_FIRST;
+	int r;
+
+	r = page_scan_up(backend, 0, start, count_vote, found, err);
+	if (r == 0)
+		r = page_scan_up(backend, start, end, count_vote, found, err);
+	if (r != 0 || found->anywhere.count > 0 || found->first.count > 0)
+		return r;
+	start = size > end + IDENTIFY_LAST ? size - IDENTIFY_LAST : end;
+	return page_scan_down(backend, start, size, count_vote, found, err);
 }
 
 int chain_identify(struct backend *backend, struct uuid *volume_out, struct error *err)
 {
-	struct election election = { 0 };
+	struct identification found = { 0 };
+	const struct election *election;
 	const struct vote *first;
-	uint64_t end = backend_position(backend);
-	uint64_t start;
 	unsigned lead;
 	int r;
 
-	end -= end % PAGE_SIZE_BYTES;
-	if (end > IDENTIFY_SIZE)
-		end = IDENTIFY_SIZE;
-	/* Two pages decide, and a healthy volume begins with them. */
-	start = end < IDENTIFY_FIRST ? end : IDENTIFY_FIRST;
-	r = page_scan_up(backend, 0, start, count_vote, &election, err);
-	if (r == 0)
-		r = page_scan_up(backend, start, end, count_vote, &election, err);
+	r = find_votes(backend, &found, err);
 	if (r < 0)
 		return r;
-	first = leader(&election, &lead);
-	if (lead == 0 && election.newer)
+	election = found.first.count > 0 ? &found.first : &found.anywhere;
+	first = leader(election, &lead);
+	if (lead == 0 && found.newer)
 		return error_set(err, -EPROTONOSUPPORT,
 				 "volume '%s': written by a newer version",
 				 backend->name);
 	if (lead == 0)
 		return error_set(err, -EBADMSG, "'%s' is not a volume: %s", backend->name,
 				 first ? "its pages name several"
-				       : "no valid page at its start");
+				       : "no valid page at its start or end");
 	*volume_out = first->volume;
 	return 0;
 }

@@ -10,9 +10,10 @@
 struct backend;
 struct error;
 
-/* The UUID that the valid pages at the start of the volume name. -EBADMSG if there is no
- * valid page in its first 16 MiB (foreign or empty) or as many pages name another,
- * -EPROTONOSUPPORT for a newer version. */
+/* The UUID that the pages of the volume's first stripe name; if none of them is left, that
+ * which header pages in its first 16 MiB, or at its end, name. -EBADMSG if there is no such
+ * page (foreign or empty) or as many pages name another, -EPROTONOSUPPORT for a newer
+ * version. */
 int chain_identify(struct backend *backend, struct uuid *volume_out, struct error *err);
 
 /* Read the record stripe at byte @offset of @volume, repairing in memory from its parity.
