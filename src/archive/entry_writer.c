@@ -246,8 +246,10 @@ static int queue_change(struct entry_writer *writer, enum change_kind kind,
 	int r;
 
 	r = change_new(kind, entry->key, entry->key_size, entry->root, &change);
-	if (r < 0)
-		return error_set(err, r, "no memory for an entry");
+	if (r < 0) {
+		(void)error_set(err, r, "no memory for an entry");
+		return r;
+	}
 	change_queue_push(&writer->queue, change);
 	if (entry->state == WALK_CHANGED) {
 		r = load_version(writer, &change->manifest.key, &change->previous, err);

@@ -108,8 +108,10 @@ static int catalog_new(const char *path, bool create, struct catalog **catalog_o
 	autoptr(catalog) catalog = calloc(1, sizeof(*catalog));
 	int r;
 
-	if (!catalog)
-		return error_set(err, -ENOMEM, "no memory for the catalog");
+	if (!catalog) {
+		(void)error_set(err, -ENOMEM, "no memory for the catalog");
+		return -ENOMEM;
+	}
 	r = database_open(path, create, &catalog->db, err);
 	if (r < 0)
 		return r;

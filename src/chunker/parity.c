@@ -201,6 +201,7 @@ static void solution_solve(struct solution *solution, const struct parity *parit
 	unsigned e = solution->erased_count;
 	int r;
 
+	assert(e <= PARITY_MAX_PARITY);
 	if (e == 0)
 		return;
 	for (unsigned row = 0; row < e; row++) {
