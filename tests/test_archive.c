@@ -13,11 +13,13 @@
 #include "support/archive_fixture.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -261,6 +263,31 @@ static void a_second_writer_is_refused_and_a_reader_is_not(void **state)
 	archive_free(other);
 	archive_free(writer);
 	archive_free(open_archive(f, true));
+}
+
+/* Holds the lock as a reader that catches up does, for a moment. */
+static void *release_soon(void *context)
+{
+	const struct timespec moment = { .tv_nsec = 100000000 };
+
+	(void)nanosleep(&moment, NULL);
+	(void)close(*(int *)context);
+	return NULL;
+}
+
+static void a_writer_outlasts_a_reader_that_catches_up(void **state)
+{
+	struct archive_fixture *f = *state;
+	autoclose int fd = -1;
+	int lock = -1;
+	pthread_t thread;
+
+	create(f);
+	fd = open(f->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(lock_take_for_reader(fd, &lock, NULL), 0);
+	assert_int_equal(pthread_create(&thread, NULL, release_soon, &lock), 0);
+	archive_free(open_archive(f, true));
+	assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
 static void what_was_committed_is_read_back(void **state)
@@ -632,6 +659,7 @@ int main(void)
 		TEST(two_archives_may_share_a_volume_folder),
 		TEST(a_folder_that_is_no_archive_is_not_opened),
 		TEST(a_second_writer_is_refused_and_a_reader_is_not),
+		TEST(a_writer_outlasts_a_reader_that_catches_up),
 		TEST(what_was_committed_is_read_back),
 		TEST(a_missing_catalog_asks_for_a_rebuild),
 		TEST(a_renamed_volume_is_found),

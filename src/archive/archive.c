@@ -180,7 +180,7 @@ static int catch_up_locked(struct archive *archive, struct catch_up *catch_up,
 	int r;
 
 	if (archive->lock_fd < 0) {
-		r = lock_take(archive->folder_fd, false, &lock_fd, err);
+		r = lock_take_for_reader(archive->folder_fd, &lock_fd, err);
 		if (r < 0)
 			return r;
 	}
@@ -247,7 +247,7 @@ static int end_swap(struct archive *archive, struct error *err)
 	if (!catalog_swap_is_pending(archive->folder_fd))
 		return 0;
 	if (archive->lock_fd < 0) {
-		r = lock_take(archive->folder_fd, false, &lock_fd, err);
+		r = lock_take_for_reader(archive->folder_fd, &lock_fd, err);
 		if (r < 0)
 			return r;
 	}

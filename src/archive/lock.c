@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/* A reader that brings the catalog up to date holds the lock for a moment. A writer that was
+ * told not to wait must not fail for that: it tries again while the file says that the
+ * holder is a reader. The text may be that of the holder before, if the present one has not
+ * written its own yet, so it is believed only after GRACE_MS.
+ */
 #include "archive/lock.h"
 
 #include "base/cleanup.h"
@@ -9,8 +14,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 
-#define HOLDER_MAX 32 /* bytes: "process 4194304" and a newline */
+#define HOLDER_MAX 32 /* bytes: "process 4194304 (reader)" and a newline */
+#define READER_MARK " (reader)"
+
+/* Milliseconds. */
+#define RETRY_MS 10u
+#define GRACE_MS 50u
+#define READER_MS 2000u
 
 /* Who holds the lock, as the file says. It may be empty: a holder that was just killed, or
  * has not written yet. */
@@ -27,10 +39,11 @@ static void read_holder(int fd, char holder[HOLDER_MAX])
 }
 
 /* A courtesy for those who find it locked; nothing depends on it. */
-static void write_holder(int fd)
+static void write_holder(int fd, bool reader)
 {
 	char holder[HOLDER_MAX];
-	int size = snprintf(holder, sizeof(holder), "process %ld\n", (long)getpid());
+	int size = snprintf(holder, sizeof(holder), "process %ld%s\n", (long)getpid(),
+			    reader ? READER_MARK : "");
 
 	if (ftruncate(fd, 0) == 0)
 		(void)pwrite_full(fd, holder, (size_t)size, 0); /* text for people */
@@ -45,27 +58,90 @@ static int lock_wait(int fd)
 	return 0;
 }
 
+static int lock_now(int fd)
+{
+	int r;
+
+	do {
+		r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+	} while (r == -EINTR);
+	return r;
+}
+
+static bool is_reader(const char *holder)
+{
+	return strstr(holder, READER_MARK);
+}
+
+/* -EWOULDBLOCK if another writer has it, or a reader for longer than READER_MS; with the
+ * holder's name. */
+static int lock_patiently(int fd, char holder[HOLDER_MAX])
+{
+	const struct timespec pause = { .tv_nsec = RETRY_MS * 1000000L };
+	int r = lock_now(fd);
+
+	for (unsigned ms = 0; r == -EWOULDBLOCK && ms < READER_MS; ms += RETRY_MS) {
+		read_holder(fd, holder);
+		if (ms >= GRACE_MS && !is_reader(holder))
+			break;
+		(void)nanosleep(&pause,
+				NULL); /* cut short by a signal, it tries earlier */
+		r = lock_now(fd);
+	}
+	return r;
+}
+
+static int open_lock(int dir_fd, struct error *err)
+{
+	int fd = openat(dir_fd, ARCHIVE_LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+
+	return fd < 0 ? error_set_errno(err, -errno, "'%s'", ARCHIVE_LOCK_FILE) : fd;
+}
+
+static int busy(const char *holder, struct error *err)
+{
+	const char *what = is_reader(holder) ? "bringing the catalog up to date"
+					     : "writing to the archive";
+
+	return error_set(err, -EBUSY, "%s is %s", holder, what);
+}
+
 int lock_take(int dir_fd, bool wait, int *fd_out, struct error *err)
 {
-	autoclose int fd =
-		openat(dir_fd, ARCHIVE_LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-	char holder[HOLDER_MAX];
-	int r = 0;
+	autoclose int fd = open_lock(dir_fd, err);
+	char holder[HOLDER_MAX] = "";
+	int r;
 
 	if (fd < 0)
-		return error_set_errno(err, -errno, "'%s'", ARCHIVE_LOCK_FILE);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		r = -errno;
-	if (r == -EWOULDBLOCK && !wait) {
-		read_holder(fd, holder);
-		return error_set(err, -EBUSY, "%s is writing to the archive", holder);
-	}
-	if (r == -EWOULDBLOCK || r == -EINTR)
-		r = lock_wait(fd);
+		return fd;
+	r = wait ? lock_wait(fd) : lock_patiently(fd, holder);
+	if (r == -EWOULDBLOCK)
+		return busy(holder, err);
 	if (r < 0)
 		return error_set_errno(err, r, "'%s'", ARCHIVE_LOCK_FILE);
 
-	write_holder(fd);
+	write_holder(fd, false);
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+int lock_take_for_reader(int dir_fd, int *fd_out, struct error *err)
+{
+	autoclose int fd = open_lock(dir_fd, err);
+	char holder[HOLDER_MAX];
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = lock_now(fd);
+	if (r == -EWOULDBLOCK) {
+		read_holder(fd, holder);
+		return busy(holder, err);
+	}
+	if (r < 0)
+		return error_set_errno(err, r, "'%s'", ARCHIVE_LOCK_FILE);
+
+	write_holder(fd, true);
 	*fd_out = take_fd(&fd);
 	return 0;
 }
