@@ -448,6 +448,7 @@ static void an_older_copy_is_not_continued(void **state)
 	commit(f, &second_commit);
 	archive_fixture_copy(archive_fixture_path(f, "old"), path);
 	assert_int_equal(archive_fixture_commit(f, &second_commit), -ESTALE);
+	assert_non_null(strstr(f->err.text, "put the newer one back"));
 
 	/* A reader is warned and gets what there is. */
 	archive = open_archive(f, false);

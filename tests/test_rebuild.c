@@ -393,6 +393,28 @@ static void a_volume_without_its_first_stripe_is_rebuilt(void **state)
 	commit(&t->f, &(struct fixture_commit){ .first = 20, .count = 1, .size = 9 });
 }
 
+static void after_the_loss_of_the_last_record_a_rebuild_lets_commits_go_on(void **state)
+{
+	struct rebuilding *t = *state;
+	struct archive_fixture *f = &t->f;
+	const struct fixture_commit first = { .count = 5, .size = 1000, .seed = 1 };
+	const struct fixture_commit second = {
+		.first = 5, .count = 5, .size = 1000, .seed = 2
+	};
+
+	commit(f, &first);
+	commit(f, &second);
+	(void)lose_record(f, 0, false);
+	assert_int_equal(archive_fixture_commit(f, &second), -ESTALE);
+	assert_non_null(strstr(f->err.text, "catalog rebuild"));
+	rebuild(t);
+	check_files(f, &first, 0);
+	commit(f, &second);
+	check_files(f, &first, 0);
+	check_files(f, &second, 0);
+	check_same_dump(t);
+}
+
 static void lost_tree_pages_cost_their_names_only(void **state)
 {
 	struct rebuilding *t = *state;
@@ -573,6 +595,7 @@ int main(void)
 		TEST(a_lost_record_costs_what_it_listed),
 		TEST(a_lost_header_record_costs_nothing),
 		TEST(a_volume_without_its_first_stripe_is_rebuilt),
+		TEST(after_the_loss_of_the_last_record_a_rebuild_lets_commits_go_on),
 		TEST(lost_tree_pages_cost_their_names_only),
 		TEST(no_volume_at_all_is_an_error_and_the_catalog_stays),
 		TEST(volumes_of_two_archives_without_catalog_are_an_error),

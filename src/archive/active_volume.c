@@ -232,9 +232,11 @@ static int check_end(const struct volume_row *row, const struct record *record,
 	if (record->sequence + 1 < row->record_count)
 		return error_set(err, -ESTALE,
 				 "it ends with record %" PRIu64 ", but had %" PRIu64
-				 " records: it is an older copy, or its end is damaged",
+				 " records. " VOLUME_FILE_STALE_ADVICE,
 				 record->sequence, row->record_count);
-	return error_set(err, -ESTALE, "its last record is not the one in the catalog");
+	return error_set(err, -ESTALE,
+			 "its last record is not the one in the "
+			 "catalog. " VOLUME_FILE_STALE_ADVICE);
 }
 
 static bool ends_checkpoint(const struct record *record)

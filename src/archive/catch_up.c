@@ -113,11 +113,10 @@ static struct log_end known_end(const struct catch_up *catch_up,
 
 static int stale(struct error *err, const struct volume_row *row, const char *name)
 {
-	return error_set(
-		err, -ESTALE,
-		"volume '%s': '%s' is older than the catalog knows: it is a copy "
-		"from an earlier time",
-		row->label, name);
+	return error_set(err, -ESTALE,
+			 "volume '%s': '%s' ends before the catalog's last record of "
+			 "it. " VOLUME_FILE_STALE_ADVICE,
+			 row->label, name);
 }
 
 #define FOUND (-ECANCELED) /* ends a walk over records */

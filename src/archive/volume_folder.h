@@ -16,6 +16,12 @@ struct volume_info;
 
 #define VOLUME_FILE_SUFFIX ".bfv"
 
+/* What to do about a volume that ends before the catalog says it does. */
+#define VOLUME_FILE_STALE_ADVICE                                                         \
+	"If the file is an older copy, put the newer one back. If its end is damaged, "  \
+	"'blockframe catalog rebuild' gives up what its last records said, and commits " \
+	"go on"
+
 enum volume_file_state {
 	VOLUME_FILE_GOOD,      /* a volume */
 	VOLUME_FILE_COPY,      /* of a volume, with fewer records than another file has */
