@@ -65,7 +65,7 @@ def test_a_call_that_fails_during_a_commit_does_no_damage(history, tmp_path, cou
     base = copy_of(history.archive, tmp_path / 'base')
     undisturbed = copy_of(base, tmp_path / 'trial')
     total = calls_of(undisturbed, tmp_path, lambda a, **o: a.commit(history.tree, **o))
-    for n in spread_over(total.get(call, 0), count(8, 200 if call == 'alloc' else 100_000)):
+    for n in spread_over(total.get(call, 0), count(8, 100 if call == 'alloc' else 100_000)):
         archive = copy_of(base, tmp_path / 'trial')
         fail = f'{call}:{n}:{number}' + (':all' if lasting else '')
         print(fail)

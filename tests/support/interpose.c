@@ -10,7 +10,8 @@
  *   INTERPOSE_DROP_SYNC=TEXT   syncs of files whose path holds TEXT do nothing
  *
  * CALL is write (write, pwrite), read (read, pread), sync (fsync, fdatasync), open, truncate,
- * rename, link (mkdir, unlink), or alloc (malloc, calloc, realloc; anywhere).
+ * rename, link (mkdir, unlink), or alloc (malloc, calloc, realloc; anywhere but where glibc
+ * looks up users and groups, which crashes by itself without memory).
  *
  * A record is: struct record_header, path, second path or data. Writes and names are recorded
  * when the call has returned. A sync is recorded with the number of records that existed when
@@ -19,7 +20,9 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -557,4 +560,28 @@ void *calloc(size_t n, size_t size)
 void *realloc(void *p, size_t size)
 {
 	return alloc_fails() ? NULL : __libc_realloc(p, size);
+}
+
+int getpwuid_r(uid_t id, struct passwd *user, char *buffer, size_t size,
+	       struct passwd **found)
+{
+	bool before = inside;
+	int r;
+
+	inside = true;
+	r = REAL(getpwuid_r)(id, user, buffer, size, found);
+	inside = before;
+	return r;
+}
+
+int getgrgid_r(gid_t id, struct group *group, char *buffer, size_t size,
+	       struct group **found)
+{
+	bool before = inside;
+	int r;
+
+	inside = true;
+	r = REAL(getgrgid_r)(id, group, buffer, size, found);
+	inside = before;
+	return r;
 }
