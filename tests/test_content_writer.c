@@ -203,6 +203,21 @@ static void a_commit_may_span_volumes(void **state)
 	assert_as_source(f, "src/c", "c");
 }
 
+/* When the first volume is full, the workers have taken all memory that was left. */
+static void a_commit_may_span_volumes_with_little_memory(void **state)
+{
+	struct commit_fixture *f = *state;
+	char names[FIXTURE_VOLUMES_MAX][64];
+
+	f->base.config.limits.memory = 96 * MIB;
+	f->base.config.volume.max_size = 128 * MIB;
+	commit_fixture_reopen(f);
+	source_noise(f, "large", 200 * MIB, 1);
+	commit_fixture_commit(f);
+	assert_true(archive_fixture_volumes(&f->base, names) >= 2);
+	assert_as_source(f, "src/large", "large");
+}
+
 static void what_lies_on_a_volume_that_is_not_attached_is_stored_again(void **state)
 {
 	struct commit_fixture *f = *state;
@@ -384,6 +399,7 @@ int main(void)
 		CASE(frames_may_be_as_small_as_16_kib),
 		CASE(files_around_the_limits_come_back),
 		CASE(a_commit_may_span_volumes),
+		CASE(a_commit_may_span_volumes_with_little_memory),
 		CASE(what_lies_on_a_volume_that_is_not_attached_is_stored_again),
 		CASE(a_symlink_is_a_source_itself_unless_a_slash_follows),
 		CASE(a_small_file_that_was_replaced_since_it_was_seen_is_read_anew),

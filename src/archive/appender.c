@@ -12,7 +12,9 @@
  * A commit that rolls over has left pages of its new tree on the earlier volume. Since each
  * volume shall know every name as of its last head, what the new tree has and the volume
  * has not is copied in front of the commit record. Reading pages that only this
- * transaction knows takes a source of its own over the transaction's catalog handle.
+ * transaction knows takes a source of its own over the transaction's catalog handle. Its
+ * memory is reserved before anything is written: when a volume is full in the middle of a
+ * commit, others have taken the rest.
  */
 #include "archive/appender.h"
 
@@ -22,6 +24,7 @@
 #include "archive/head.h"
 #include "archive/source_local.h"
 #include "archive/volume_set.h"
+#include "base/budget.h"
 #include "base/config.h"
 #include "base/crash_point.h"
 #include "base/error.h"
@@ -34,8 +37,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#define READING_MEMORY \
+	(SOURCE_TABLES_LEAST + (VOLUME_SET_OPEN_MAX + 1) * VOLUME_SET_TABLES_LEAST)
+
 struct appender {
 	struct archive *archive; /* borrowed */
+	struct budget *reading;  /* READING_MEMORY of the archive's budget */
 	struct volume_writing writing;
 	struct active_volume *active;  /* NULL while there is none */
 	struct appender_totals totals; /* of the volumes filled */
@@ -134,6 +141,42 @@ static int open_last(struct appender *appender, const struct survey *survey,
 				  &appender->active, err);
 }
 
+/* A source that reads what the transaction knows, from any volume. */
+static int open_reading(struct appender *appender, struct volume_set **volumes_out,
+			struct source **source_out, struct error *err)
+{
+	struct volume_set_options options = {
+		.folder_fd = appender->writing.folder_fd,
+		.archive_id = appender->writing.archive_id,
+		.catalog = appender->writing.catalog,
+		.budget = appender->reading,
+		.frugal = true,
+	};
+	autoptr(volume_set) volumes = NULL;
+	int r;
+
+	r = volume_set_new(&options, &volumes, err);
+	if (r < 0)
+		return r;
+	r = source_local_new(volumes, options.budget, source_out, err);
+	if (r < 0)
+		return r;
+	*volumes_out = take_ptr(volumes);
+	return 0;
+}
+
+static int write_checkpoint(struct appender *appender, struct error *err)
+{
+	autoptr(volume_set) volumes = NULL;
+	autoptr(source) source = NULL;
+	int r;
+
+	r = open_reading(appender, &volumes, &source, err);
+	if (r < 0)
+		return r;
+	return checkpoint_write(appender->active, source, err);
+}
+
 /* Have an active volume that is complete up to and including its checkpoint. */
 static int activate(struct appender *appender, struct error *err)
 {
@@ -148,7 +191,23 @@ static int activate(struct appender *appender, struct error *err)
 	survey_done(&survey);
 	if (r < 0 || appender->active->begun)
 		return r;
-	return checkpoint_write(appender->active, archive_source(appender->archive), err);
+	return write_checkpoint(appender, err);
+}
+
+static int reserve_reading(struct appender *appender, struct error *err)
+{
+	struct budget *budget = archive_budget(appender->archive);
+	int r;
+
+	r = budget_reserve(budget, READING_MEMORY, "reading trees", err);
+	if (r < 0)
+		return r;
+	r = budget_new(READING_MEMORY, &appender->reading);
+	if (r < 0) {
+		budget_release(budget, READING_MEMORY);
+		return error_set(err, r, "no memory for a budget");
+	}
+	return 0;
 }
 
 int appender_open(struct archive *archive, const struct appender_options *options,
@@ -171,6 +230,9 @@ int appender_open(struct archive *archive, const struct appender_options *option
 		.parity = options->parity,
 	};
 	archive_id(archive, &appender->writing.archive_id);
+	r = reserve_reading(appender, err);
+	if (r < 0)
+		return r;
 	r = activate(appender, err);
 	if (r < 0)
 		return r;
@@ -267,12 +329,6 @@ int appender_place_page(struct appender *appender, const struct page_place *plac
 static int append_missing_pages(struct appender *appender, const struct hash *root,
 				struct error *err)
 {
-	struct volume_set_options options = {
-		.folder_fd = appender->writing.folder_fd,
-		.archive_id = appender->writing.archive_id,
-		.catalog = appender->writing.catalog,
-		.budget = appender->writing.budget,
-	};
 	autoptr(volume_set) volumes = NULL;
 	autoptr(source) source = NULL;
 	int r;
@@ -281,10 +337,7 @@ static int append_missing_pages(struct appender *appender, const struct hash *ro
 			     NULL, err);
 	if (r < 0)
 		return r;
-	r = volume_set_new(&options, &volumes, err);
-	if (r < 0)
-		return r;
-	r = source_local_new(volumes, options.budget, &source, err);
+	r = open_reading(appender, &volumes, &source, err);
 	if (r < 0)
 		return r;
 	return checkpoint_append_tree(appender->active, source, root, err);
@@ -347,5 +400,9 @@ void appender_free(struct appender *appender)
 	if (!appender)
 		return;
 	active_volume_free(appender->active);
+	if (appender->reading) {
+		budget_free(appender->reading);
+		budget_release(archive_budget(appender->archive), READING_MEMORY);
+	}
 	free(appender);
 }

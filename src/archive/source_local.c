@@ -41,6 +41,7 @@ struct source_local {
 	struct source base;
 	struct volume_set *volumes; /* borrowed */
 	struct budget *budget;      /* borrowed */
+	size_t reserved;            /* bytes of it */
 	struct segment_cache *cache;
 	struct mutex mutex;                   /* guards what is below */
 	struct bad_place bad[BAD_PLACES_MAX]; /* a ring */
@@ -452,7 +453,7 @@ static void local_free(struct source *source)
 	struct source_local *local = local_of(source);
 
 	segment_cache_free(local->cache);
-	budget_release(local->budget, SOURCE_TABLES_MAX);
+	budget_release(local->budget, local->reserved);
 	mutex_done(&local->mutex);
 	free(local);
 }
@@ -465,26 +466,41 @@ static const struct source_ops local_ops = {
 	.free = local_free,
 };
 
+/* Take memory for segment tables: as much as is good, but no large part of a small budget,
+ * or as little as will do. */
+static int reserve_tables(struct budget *budget, size_t *size_out, struct error *err)
+{
+	uint64_t part = budget_size(budget) / 16;
+
+	*size_out = part < SOURCE_TABLES_MAX ? (size_t)part : SOURCE_TABLES_MAX;
+	if (*size_out > SOURCE_TABLES_LEAST &&
+	    budget_reserve(budget, *size_out, "segment tables", NULL) == 0)
+		return 0;
+	*size_out = SOURCE_TABLES_LEAST;
+	return budget_reserve(budget, *size_out, "segment tables", err);
+}
+
 int source_local_new(struct volume_set *volumes, struct budget *budget,
 		     struct source **source_out, struct error *err)
 {
-	autoptr(segment_cache) cache = NULL;
 	struct source_local *local;
+	size_t size;
 	int r;
 
-	r = segment_cache_new(SOURCE_TABLES_MAX, &cache);
-	local = r == 0 ? calloc(1, sizeof(*local)) : NULL;
-	if (!local)
-		return error_set(err, -ENOMEM, "no memory for a source");
-	r = budget_reserve(budget, SOURCE_TABLES_MAX, "segment tables", err);
+	r = reserve_tables(budget, &size, err);
+	if (r < 0)
+		return r;
+	local = calloc(1, sizeof(*local));
+	r = local ? segment_cache_new(size, &local->cache) : -ENOMEM;
 	if (r < 0) {
 		free(local);
-		return r;
+		budget_release(budget, size);
+		return error_set(err, r, "no memory for a source");
 	}
 	local->base.ops = &local_ops;
 	local->volumes = volumes;
 	local->budget = budget;
-	local->cache = take_ptr(cache);
+	local->reserved = size;
 	mutex_init(&local->mutex);
 	*source_out = &local->base;
 	return 0;

@@ -9,7 +9,9 @@ struct budget;
 struct error;
 struct volume_set;
 
-#define SOURCE_TABLES_MAX (8u << 20) /* bytes of segment tables that are kept */
+/* Bytes of segment tables that are kept: what is asked for, and what will do. */
+#define SOURCE_TABLES_MAX (8u << 20)
+#define SOURCE_TABLES_LEAST (512u << 10)
 
 /* @volumes and @budget are borrowed. Free with source_free() after every segment that it
  * gave out was released. */

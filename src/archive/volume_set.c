@@ -32,8 +32,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define TABLE_CACHE_SIZE (2u << 20)    /* bytes a volume: the tables of 40 full extents */
-#define TABLE_CACHE_LEAST (256u << 10) /* bytes: what will do when memory is short */
+#define TABLE_CACHE_SIZE (2u << 20) /* bytes a volume: the tables of 40 full extents */
 
 struct open_volume {
 	struct open_volume *next; /* set->mutex */
@@ -50,6 +49,7 @@ struct volume_set {
 	int folder_fd;
 	struct hash archive_id;
 	struct budget *budget;
+	bool frugal;
 	struct mutex mutex;
 	struct open_volume *volumes;  /* most recently used first; mutex */
 	struct log_counters counters; /* of volumes closed since; mutex */
@@ -97,6 +97,7 @@ int volume_set_new(const struct volume_set_options *options, struct volume_set *
 	}
 	set->archive_id = options->archive_id;
 	set->budget = options->budget;
+	set->frugal = options->frugal;
 	set->catalog = options->catalog;
 	mutex_init(&set->mutex);
 	mutex_init(&set->catalog_mutex);
@@ -318,11 +319,12 @@ static int reserve_cache(struct open_volume *volume, struct error *err)
 {
 	struct budget *budget = volume->set->budget;
 	size_t size = TABLE_CACHE_SIZE;
-	int r;
+	int r = -ENOMEM;
 
-	r = budget_reserve(budget, size, "volume tables", NULL);
+	if (!volume->set->frugal)
+		r = budget_reserve(budget, size, "volume tables", NULL);
 	if (r < 0) {
-		size = TABLE_CACHE_LEAST;
+		size = VOLUME_SET_TABLES_LEAST;
 		r = budget_reserve(budget, size, "volume tables", err);
 	}
 	if (r < 0)

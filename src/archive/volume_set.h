@@ -10,6 +10,7 @@
 #include "volume/log_reader.h"
 #include "volume/record.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,8 @@ struct page_place;
 struct volume_set;
 
 #define VOLUME_SET_OPEN_MAX 8 /* volumes kept open while nobody reads them */
+#define VOLUME_SET_TABLES_LEAST \
+	(256u << 10) /* bytes of the budget for each open volume */
 
 struct volume_set_options {
 	int folder_fd; /* of the volume files; duplicated */
@@ -28,6 +31,7 @@ struct volume_set_options {
 		*catalog;      /* borrowed; nobody else uses it during a call of this set.
 				  * Inside its transaction the set sees what was put. */
 	struct budget *budget; /* borrowed; tables of open volumes are taken from it */
+	bool frugal; /* VOLUME_SET_TABLES_LEAST a volume, and no more; else that at least */
 };
 
 int volume_set_new(const struct volume_set_options *options, struct volume_set **set_out,
