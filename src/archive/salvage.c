@@ -8,7 +8,8 @@
  * so the catalog keeps what it has. Every other name that the catalog has and the tree has
  * not is gone.
  *
- * The walk over the catalog only collects; nothing is changed under its cursor.
+ * The walk over the catalog only collects; nothing is changed under its cursor. When it has
+ * collected as much as memory allows, the names are taken out, and it begins again.
  */
 #include "archive/salvage.h"
 
@@ -18,6 +19,11 @@
 
 #include <stdbool.h>
 #include <string.h>
+
+/* Bytes of collected keys. More than all keys of one chain of folders can have, which are
+ * kept until what is in the last of them is known. */
+#define GONE_MAX (8u << 20)
+#define GONE_FULL (-ECANCELED) /* ends a walk: GONE_MAX is reached */
 
 struct gone_key {
 	struct gone_key *next;
@@ -32,7 +38,8 @@ struct salvage {
 	bool lost_rest; /* the root itself is lost: nothing is known of any name */
 	uint8_t lost_key[MANIFEST_KEY_MAX]; /* up to here, from the last key passed on */
 	size_t lost_size;                   /* 0: nothing is lost here */
-	struct gone_key *gone;              /* owned */
+	struct gone_key *gone;              /* owned; the last one first */
+	size_t gone_size;                   /* bytes */
 };
 
 static bool is_lost(int r)
@@ -86,7 +93,20 @@ static int add_gone(struct salvage *salvage, const uint8_t *key, size_t size,
 	memcpy(gone->key, key, size);
 	gone->next = salvage->gone;
 	salvage->gone = gone;
-	return 0;
+	salvage->gone_size += sizeof(*gone) + size;
+	return salvage->gone_size < GONE_MAX ? 0 : GONE_FULL;
+}
+
+static void drop_gone(struct salvage *salvage)
+{
+	struct gone_key *next;
+
+	for (struct gone_key *g = salvage->gone; g; g = next) {
+		next = g->next;
+		free(g);
+	}
+	salvage->gone = NULL;
+	salvage->gone_size = 0;
 }
 
 /* A name that the catalog has: is it in the tree? */
@@ -126,12 +146,22 @@ static int find_gone(struct salvage *salvage, struct error *err)
 	return r == -ENOENT ? 0 : r; /* an empty catalog */
 }
 
-/* Children first, as they were pushed last: a folder goes after what is in it. */
-static int end_gone(struct salvage *salvage, struct error *err)
+/* Whether @key is @below, or a folder that it is in. */
+static bool holds(const struct gone_key *key, const struct gone_key *below)
+{
+	return key->size <= below->size && memcmp(key->key, below->key, key->size) == 0 &&
+	       (key->size == below->size || below->key[key->size] == 0);
+}
+
+/* Children first, as they were pushed last: a folder goes after what is in it. With @more to
+ * come, that may be in any folder that holds the last one. */
+static int end_gone(struct salvage *salvage, bool more, struct error *err)
 {
 	int r;
 
 	for (struct gone_key *g = salvage->gone; g; g = g->next) {
+		if (more && holds(g, salvage->gone))
+			continue;
 		r = catalog_end_version(salvage->catalog, salvage->sequence, g->key,
 					g->size, err);
 		if (r < 0)
@@ -194,37 +224,45 @@ static int put_lines(struct salvage *salvage, struct error *err)
 
 static void salvage_free(struct salvage *salvage)
 {
-	struct gone_key *next;
-
 	if (!salvage)
 		return;
 	tree_cursor_done(&salvage->cursor);
-	for (struct gone_key *g = salvage->gone; g; g = next) {
-		next = g->next;
-		free(g);
-	}
+	drop_gone(salvage);
 	free(salvage);
 }
 DEFINE_AUTOPTR(salvage);
+
+/* To the start of the tree, where nothing is lost yet. */
+static void rewind_tree(struct salvage *salvage, struct source *source,
+			const struct hash *root)
+{
+	tree_cursor_done(&salvage->cursor);
+	tree_cursor_init(&salvage->cursor, source, root);
+	salvage->lost_rest = false;
+	salvage->lost_size = 0;
+}
 
 int salvage_tree(struct catalog *catalog, struct source *source, uint64_t sequence,
 		 const struct hash *root, struct error *err)
 {
 	autoptr(salvage) salvage = calloc(1, sizeof(*salvage));
+	bool more;
 	int r;
 
 	if (!salvage)
 		return error_set(err, -ENOMEM, "no memory to read a damaged tree");
 	salvage->catalog = catalog;
 	salvage->sequence = sequence;
-	tree_cursor_init(&salvage->cursor, source, root);
-	r = find_gone(salvage, err);
-	if (r < 0)
-		return r;
-	r = end_gone(salvage, err);
-	if (r < 0)
-		return r;
-	tree_cursor_done(&salvage->cursor);
-	tree_cursor_init(&salvage->cursor, source, root);
+	do {
+		rewind_tree(salvage, source, root);
+		r = find_gone(salvage, err);
+		more = r == GONE_FULL;
+		if (r == 0 || more)
+			r = end_gone(salvage, more, err);
+		if (r < 0)
+			return r;
+		drop_gone(salvage);
+	} while (more);
+	rewind_tree(salvage, source, root);
 	return put_lines(salvage, err);
 }
