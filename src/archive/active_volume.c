@@ -218,6 +218,7 @@ int active_volume_create(const struct volume_writing *writing, uint64_t number,
 	if (r < 0)
 		return error_prefix(err, r, "new volume '%s'", name);
 	crash_point("archive.volume.begun");
+	active->fresh = true;
 	*active_out = take_ptr(active);
 	return 0;
 }
@@ -286,6 +287,9 @@ static int continue_volume(struct active_volume *active, const struct volume_row
 		r = learn_begun(active, record, err);
 	if (r == 0)
 		r = chain_end(record, &own, &end, err);
+	active->fresh =
+		record->checkpoint && backend_position(active->backend) ==
+					      own.offset + stripe_physical_size(&own);
 	stripe_info_done(&own);
 	if (r < 0)
 		return r;

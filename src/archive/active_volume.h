@@ -36,6 +36,7 @@ struct active_volume {
 	char *label;     /* owned */
 	char *file;      /* owned; name in the folder */
 	bool begun;      /* its opening checkpoint is complete; set by who writes that */
+	bool fresh;      /* nothing was appended behind that; cleared by who appends */
 	struct backend *backend;
 	struct log_writer *writer;
 };

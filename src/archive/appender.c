@@ -279,7 +279,8 @@ int appender_begin(struct appender *appender, uint64_t size, struct error *err)
 	r = check_active(appender, err);
 	if (r < 0 || size <= log_room(appender->active->writer))
 		return r;
-	r = roll_over(appender, err);
+	if (!appender->active->fresh) /* else the next one has no more room */
+		r = roll_over(appender, err);
 	if (r < 0 || size <= log_room(appender->active->writer))
 		return r;
 	return error_set(err, -EFBIG,
@@ -296,6 +297,7 @@ int appender_append(struct appender *appender, const struct atom *atom,
 	r = check_active(appender, err);
 	if (r < 0)
 		return r;
+	appender->active->fresh = false;
 	r = log_append(appender->active->writer, atom, log_offset_out, err);
 	if (r == LOG_FULL)
 		return error_set(err, -ENOSPC, "volume '%s' is full",
