@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "archive/appender.h"
 
+#include "archive/active_volume.h"
 #include "archive/archive.h"
 #include "archive/volume_list.h"
+#include "base/budget.h"
 #include "base/cleanup.h"
 #include "catalog/history.h"
 #include "support/archive_fixture.h"
@@ -213,6 +215,32 @@ static void a_segment_that_no_volume_can_hold_is_refused(void **state)
 	assert_int_equal(volume_count(f), count);
 }
 
+static void a_volume_that_can_not_be_begun_leaves_no_file(void **state)
+{
+	struct archive_fixture *f = *state;
+	struct archive *archive = open_archive(f, true);
+	struct active_volume *active = NULL;
+	struct budget *none = NULL;
+	struct volume_writing writing = {
+		.folder_fd = archive_volume_folder(archive),
+		.config = archive_config(archive),
+		.pool = archive_pool(archive),
+		.catalog = archive_catalog(archive),
+		.data = 30,
+		.parity = 3,
+	};
+
+	assert_int_equal(budget_new(4096, &none), 0);
+	writing.budget = none;
+	assert_int_equal(catalog_begin(writing.catalog, NULL), 0);
+	assert_int_equal(active_volume_create(&writing, 2, "x", NULL, &active, &f->err),
+			 -ENOMEM);
+	catalog_rollback(writing.catalog);
+	assert_int_equal(volume_count(f), 1);
+	budget_free(none);
+	archive_free(archive);
+}
+
 static void what_was_interrupted_stays_behind_as_a_tail(void **state)
 {
 	struct archive_fixture *f = *state;
@@ -356,6 +384,7 @@ int main(void)
 		TEST(no_volume_outgrows_its_size),
 		TEST(one_commit_may_span_volumes),
 		TEST(a_segment_that_no_volume_can_hold_is_refused),
+		TEST(a_volume_that_can_not_be_begun_leaves_no_file),
 		TEST(what_was_interrupted_stays_behind_as_a_tail),
 		TEST(totals_count_payload_and_parity),
 #ifdef TEST_HOOKS

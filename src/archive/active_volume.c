@@ -215,8 +215,10 @@ int active_volume_create(const struct volume_writing *writing, uint64_t number,
 		return r;
 	crash_point("archive.volume.created");
 	r = begin_volume(active, head, err);
-	if (r < 0)
+	if (r < 0) {
+		(void)unlinkat(writing->folder_fd, name, 0); /* nobody knows of it yet */
 		return error_prefix(err, r, "new volume '%s'", name);
+	}
 	crash_point("archive.volume.begun");
 	active->fresh = true;
 	*active_out = take_ptr(active);
