@@ -50,9 +50,11 @@ def fresh(path):
 
 
 def warm(path):
-    """Read everything once, so that the source is in the page cache."""
-    subprocess.run(['sh', '-c', 'find "$0" -type f -print0 | xargs -0 cat >/dev/null', path],
-                   check=True)
+    """Read everything once, attributes too, so that the source is in the kernel's caches. What
+    ran before may have pushed some of it out: whoever comes first must not pay for that."""
+    subprocess.run(['sh', '-c', 'find "$0" -type f -printf "%A %n" >/dev/null; '
+                    'find "$0" -type f -print0 | xargs -0 cat >/dev/null; ls -lR "$0" >/dev/null',
+                    path], check=True)
 
 
 class Table:
@@ -97,6 +99,7 @@ class Bench:
         archive = self.work / 'archive'
         self.init(archive)
         settle()
+        warm(source)
         table.add(name, self.blockframe(archive, 'commit', *options, source))
 
     def restic(self, table, source, again=False):
@@ -107,6 +110,7 @@ class Bench:
             shutil.rmtree(repository, ignore_errors=True)
             run('restic', 'init', '-q', '-r', repository)
         settle()
+        warm(source)
         table.add('restic backup', run('restic', 'backup', '-q', '-r', repository,
                                        '--no-cache', source))
 
@@ -118,8 +122,18 @@ class Bench:
             shutil.rmtree(repository, ignore_errors=True)
             run('borg', 'init', '-e', 'none', repository)
         settle()
+        warm(source)
         table.add('borg create', run('borg', 'create', '-C', 'zstd,3',
                                      f'{repository}::{time.monotonic_ns()}', source))
+
+    def disk(self, table, source):
+        """What the disk itself takes for as many bytes, past the page cache: the bound."""
+        copy = self.work / 'copy'
+        settle()
+        warm(source)
+        table.add('dd oflag=direct', run('dd', f'if={source}', f'of={copy}', 'bs=4M',
+                                         'oflag=direct', 'conv=fsync', 'status=none'))
+        copy.unlink()
 
     def large(self):
         """A file that does not compress."""
@@ -133,6 +147,7 @@ class Bench:
         warm(file)
         for _ in range(self.rounds):
             self.commit(table, 'blockframe compact', file, '--policy', 'compact')
+            self.disk(table, file)
             self.restic(table, file)
             self.borg(table, file)
         table.show(['at least 1.5 GB/s; at most 0.167 of restic and 0.25 of borg'])
@@ -199,14 +214,17 @@ class Bench:
         rebuild = Table('catalog rebuild')
         packed = self.work / 'tree.tar'
         subprocess.run(['tar', '-cf', packed, '-C', self.work, 'tree'], check=True)
-        warm(tree)
         for _ in range(self.rounds):
             self.commit(first, 'blockframe commit', tree)
             self.restic(first, tree)
             self.borg(first, tree)
+        for _ in range(self.rounds):
+            settle()
+            warm(tree)
             again.add('blockframe commit', self.blockframe(archive, 'commit', tree))
             self.restic(again, tree, again=True)
             self.borg(again, tree, again=True)
+        for _ in range(self.rounds):
             fresh(out)
             settle()
             restore.add('blockframe restore',
