@@ -9,6 +9,7 @@
  */
 #include "base/cleanup.h"
 #include "merkle/hash.h"
+#include "volume/write_back.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,6 +32,10 @@ struct archive_options {
 	bool writable;               /* take the writer's lock (archive/lock.h) */
 	bool wait;                   /* wait for the lock instead of failing */
 	bool without_catalog; /* for rebuild: open although the catalog is unusable */
+	bool write_back; /* put what archive_source() repairs back on the volumes, unless
+			  * [repair] write_back is "off"; else nothing is written */
+	struct repair_observer observer; /* of damage that archive_source() meets; zero:
+					  * nobody listens */
 };
 
 /* Make an archive in @directory (created if missing; -ENOTEMPTY if it has other contents,

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "volume/log_reader.h"
 #include "volume/record.h"
+#include "volume/write_back.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,6 +33,8 @@ struct volume_set_options {
 				  * Inside its transaction the set sees what was put. */
 	struct budget *budget; /* borrowed; tables of open volumes are taken from it */
 	bool frugal; /* VOLUME_SET_TABLES_LEAST a volume, and no more; else that at least */
+	enum write_back_mode write_back; /* of what is repaired */
+	struct repair_observer observer; /* zero: nobody listens */
 };
 
 int volume_set_new(const struct volume_set_options *options, struct volume_set **set_out,
@@ -41,7 +44,8 @@ DEFINE_AUTOPTR(volume_set);
 
 int volume_set_folder(const struct volume_set *set); /* descriptor, borrowed */
 
-/* Read exactly @size bytes of a volume's log, verified and if need be repaired in memory.
+/* Read exactly @size bytes of a volume's log, verified and if need be repaired: in memory,
+ * and on the medium if options->write_back says so (volume/write_back.h).
  * -ENOMEDIUM if the volume is not attached (the text names it), else as log_read(). */
 int volume_set_read(struct volume_set *set, const struct uuid *volume,
 		    uint64_t log_offset, void *data, size_t size, struct error *err);

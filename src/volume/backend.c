@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "volume/backend.h"
 
+#include "base/error.h"
+
 #include <assert.h>
+#include <errno.h>
 
 int backend_append(struct backend *backend, const void *data, size_t size,
 		   struct error *err)
@@ -40,6 +43,15 @@ uint64_t backend_position(struct backend *backend)
 uint64_t backend_capacity(struct backend *backend)
 {
 	return backend->ops->capacity(backend);
+}
+
+int backend_open_rewriter(struct backend *backend, unsigned patience_ms,
+			  struct rewriter **rewriter_out, struct error *err)
+{
+	if (!backend->ops->open_rewriter)
+		return error_set(err, -EOPNOTSUPP, "'%s' can't be overwritten",
+				 backend->name);
+	return backend->ops->open_rewriter(backend, patience_ms, rewriter_out, err);
 }
 
 void backend_free(struct backend *backend)

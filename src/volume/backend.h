@@ -3,8 +3,8 @@
 /* Where the bytes of one volume live: the seam below the volume layer. A backend is an
  * append-only sequence that can be read at any offset; an image file today, a block device,
  * a tape or an object store behind the same operations. Writers append strictly in order;
- * nothing is ever rewritten through this interface. Error texts name the backend and, where
- * it matters, the offset.
+ * what exists is overwritten by verified repair alone, through a rewriter
+ * (volume/rewriter.h). Error texts name the backend and, where it matters, the offset.
  *
  * Threads: append, skip, sync and seal by one thread at a time; read from any thread, also
  * while another thread appends.
@@ -16,6 +16,7 @@
 
 struct backend;
 struct error;
+struct rewriter;
 
 #define BACKEND_ALIGNMENT 4096u /* bytes: sizes, offsets and buffers of appends */
 
@@ -30,6 +31,8 @@ struct backend_ops {
 	int (*seal)(struct backend *backend, struct error *err);
 	uint64_t (*position)(struct backend *backend);
 	uint64_t (*capacity)(struct backend *backend);
+	int (*open_rewriter)(struct backend *backend, unsigned patience_ms,
+			     struct rewriter **rewriter_out, struct error *err);
 	void (*free)(struct backend *backend);
 };
 
@@ -67,6 +70,13 @@ uint64_t backend_position(struct backend *backend);
 
 /* Bytes that the medium can take in all, as far as is known; UINT64_MAX if it is not. */
 uint64_t backend_capacity(struct backend *backend);
+
+/* Open a session that overwrites damage, and lock the volume for repairs; any thread. The
+ * caller frees it with rewriter_free(). -EOPNOTSUPP if nothing can be overwritten here;
+ * -EBUSY if the lock is not to be had within @patience_ms milliseconds; -EROFS, -EACCES,
+ * -EPERM, ... */
+int backend_open_rewriter(struct backend *backend, unsigned patience_ms,
+			  struct rewriter **rewriter_out, struct error *err);
 
 /* Close and free; NULL is a no-op. Does not sync. */
 void backend_free(struct backend *backend);

@@ -3,7 +3,7 @@
 /* Reads one volume's log: returns verified, if need be repaired, bytes or an error. Every
  * leaf is checked against a table that matches the hash in a record; a leaf, table or
  * header that is bad, unreadable or missing is rebuilt in memory from its row, or column
- * by column. Nothing is written here.
+ * by column. It goes back to the medium if log_reader_set_write_back() was called.
  *
  * Internally locked: any number of threads may read at once. No lock is held over I/O.
  */
@@ -16,6 +16,7 @@
 struct backend;
 struct error;
 struct log_reader;
+struct write_back;
 
 /* Where stripes are looked up by log offset (the catalog, or records in memory). Puts a
  * deep copy that the caller owns into *stripe_out. -ENOENT if no stripe holds the offset.
@@ -48,6 +49,10 @@ struct log_read_report {
 int log_reader_new(struct backend *backend, const struct uuid *volume,
 		   const struct stripe_lookup *lookup, size_t table_cache_size,
 		   struct log_reader **reader_out, struct error *err);
+
+/* Hand what is repaired, and what is beyond repair, to @write_back (borrowed; it must outlive
+ * the reader). Before the first read. */
+void log_reader_set_write_back(struct log_reader *reader, struct write_back *write_back);
 
 /* Read exactly @size payload bytes at @log_offset. @report may be NULL. Returns 0;
  * -EBADMSG if some of them are beyond repair (*data is then undefined; ask again for the

@@ -18,6 +18,7 @@
 struct backend;
 struct error;
 struct table_cache;
+struct write_back;
 
 /* What reading cost and met. Added up by the owner of the view. */
 struct view_tally {
@@ -37,6 +38,7 @@ struct stripe_view {
 	bool authentic; /* the extents' hashes come from a record; else a table counts if
 			 * its pages have the identity and epoch of @info */
 	struct table_cache *tables;
+	struct write_back *write_back; /* takes what is repaired; NULL: in memory only */
 	struct view_tally tally;
 };
 
