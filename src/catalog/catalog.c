@@ -11,8 +11,10 @@
 #include "catalog/catalog.h"
 
 #include "base/error.h"
+#include "base/random.h"
 #include "catalog/checksum.h"
 #include "catalog/database.h"
+#include "catalog/entry.h"
 #include "catalog/handle.h"
 
 #include <assert.h>
@@ -28,6 +30,7 @@ static const char sql_commit[] = "COMMIT";
 
 static const char archive_name[] = "archive";
 static const char next_node_name[] = "next_node";
+static const char generation_name[] = "generation";
 
 static uint32_t meta_checksum(const char *name, uint64_t value)
 {
@@ -66,40 +69,83 @@ static int store_archive_id(struct catalog *catalog, struct error *err)
 	return statement_run(&s, err);
 }
 
-static int load_next_node(struct catalog *catalog, struct error *err)
+/* A number under @name. */
+static int load_number(struct catalog *catalog, const char *name, int64_t *value_out,
+		       struct error *err)
 {
 	autostatement struct statement s = { 0 };
 	int64_t value;
 	int r;
 
 	statement_begin(&s, catalog, sql_get_meta);
-	statement_bind_text(&s, next_node_name, strlen(next_node_name));
+	statement_bind_text(&s, name, strlen(name));
 	r = statement_step(&s, err);
 	if (r < 0)
 		return r;
 	if (r == CATALOG_END)
-		return catalog_damaged(err, "no node counter");
+		return catalog_damaged(err, "a number is missing");
 	value = statement_i64(&s);
-	if (statement_u64(&s) != meta_checksum(next_node_name, (uint64_t)value) ||
-	    value < 1)
-		return catalog_damaged(err, "node counter");
-	catalog->next_node = value;
-	catalog->stored_node = value;
+	if (statement_u64(&s) != meta_checksum(name, (uint64_t)value) || value < 1)
+		return catalog_damaged(err, "a number");
+	*value_out = value;
 	return 0;
+}
+
+static int store_number(struct catalog *catalog, const char *name, int64_t value,
+			struct error *err)
+{
+	autostatement struct statement s = { 0 };
+
+	statement_begin(&s, catalog, sql_put_meta);
+	statement_bind_text(&s, name, strlen(name));
+	statement_bind_i64(&s, value);
+	statement_bind_u64(&s, meta_checksum(name, (uint64_t)value));
+	return statement_run(&s, err);
+}
+
+static int load_next_node(struct catalog *catalog, struct error *err)
+{
+	int r;
+
+	r = load_number(catalog, next_node_name, &catalog->next_node, err);
+	if (r == 0)
+		catalog->stored_node = catalog->next_node;
+	return r;
 }
 
 static int store_next_node(struct catalog *catalog, struct error *err)
 {
-	autostatement struct statement s = { 0 };
-
 	if (catalog->next_node == catalog->stored_node)
 		return 0;
-	statement_begin(&s, catalog, sql_put_meta);
-	statement_bind_text(&s, next_node_name, strlen(next_node_name));
-	statement_bind_i64(&s, catalog->next_node);
-	statement_bind_u64(&s,
-			   meta_checksum(next_node_name, (uint64_t)catalog->next_node));
-	return statement_run(&s, err);
+	return store_number(catalog, next_node_name, catalog->next_node, err);
+}
+
+static int load_generation(struct catalog *catalog, struct error *err)
+{
+	int64_t value = 0;
+	int r;
+
+	r = load_number(catalog, generation_name, &value, err);
+	if (r == 0)
+		catalog->generation = (uint32_t)value;
+	return r;
+}
+
+static int store_generation(struct catalog *catalog, struct error *err)
+{
+	int r;
+
+	r = random_bytes(&catalog->generation, sizeof(catalog->generation), err);
+	if (r < 0)
+		return r;
+	if (catalog->generation == 0)
+		catalog->generation = 1;
+	return store_number(catalog, generation_name, catalog->generation, err);
+}
+
+uint32_t catalog_generation(const struct catalog *catalog)
+{
+	return catalog->generation;
 }
 
 static int catalog_new(const char *path, bool create, struct catalog **catalog_out,
@@ -128,6 +174,8 @@ int catalog_open(const char *path, struct catalog **catalog_out, struct error *e
 	if (r < 0)
 		return r;
 	r = load_archive_id(catalog, err);
+	if (r == 0)
+		r = load_generation(catalog, err);
 	if (r < 0)
 		return r;
 	*catalog_out = take_ptr(catalog);
@@ -177,6 +225,8 @@ static int fill_new(struct catalog *catalog, struct error *err)
 	if (r < 0)
 		return r;
 	r = store_archive_id(catalog, err);
+	if (r == 0)
+		r = store_generation(catalog, err);
 	if (r < 0)
 		return r;
 	catalog->next_node = 1;

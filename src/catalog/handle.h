@@ -13,6 +13,7 @@ struct sqlite3;
 struct catalog {
 	struct sqlite3 *db;
 	struct hash archive_id;
+	uint32_t generation; /* see catalog/entry.h */
 	struct statement_cache statements;
 
 	bool writing;        /* between begin and commit or rollback */

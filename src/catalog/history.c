@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "catalog/handle.h"
+#include "catalog/link.h"
 #include "catalog/version.h"
 
 #include <errno.h>
@@ -115,7 +116,10 @@ static int put_version(struct catalog *catalog, uint64_t sequence,
 		.line = (char *)(uintptr_t)line, /* borrowed */
 		.line_size = line_size,
 	};
-	return version_insert(catalog, &version, err);
+	r = version_insert(catalog, &version, err);
+	if (r == 0 && manifest->link.size > 0)
+		r = link_insert(catalog, node.id, sequence, &manifest->link, err);
+	return r;
 }
 
 int catalog_put_version(struct catalog *catalog, uint64_t sequence,

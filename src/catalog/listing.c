@@ -16,7 +16,7 @@
 #define NEWEST                                                             \
 	" FROM node n CROSS JOIN version v ON v.node = n.id AND v.first =" \
 	" (SELECT max(w.first) FROM version w WHERE w.node = n.id AND w.first <= ?1)"
-#define OF_FOLDER " WHERE n.parent = ?2 ORDER BY n.name"
+#define OF_FOLDER " WHERE n.parent = ?2 AND n.name > ?3 ORDER BY n.name"
 
 static const char sql_children[] =
 	"SELECT n.name, n.id, n.checksum, " VERSION_COLUMNS NEWEST OF_FOLDER;
@@ -31,10 +31,11 @@ struct listing {
 	struct statement statement;
 	bool children;
 	bool with_lines;
+	bool with_ended;
 	uint64_t at;
 	struct node node; /* the path; of a folder only .id */
 	size_t key_size;  /* of the path; 0 for a folder */
-	uint8_t key[];
+	uint8_t key[];    /* of the path; for a folder the name to begin behind */
 };
 
 static struct listing *listing_new(size_t key_size, struct error *err)
@@ -49,7 +50,18 @@ static struct listing *listing_new(size_t key_size, struct error *err)
 int listing_children(struct catalog *catalog, int64_t parent, uint64_t at,
 		     bool with_lines, struct listing **listing_out, struct error *err)
 {
-	struct listing *listing = listing_new(0, err);
+	const struct bytes none = { 0 };
+
+	return listing_children_after(catalog, parent, at, with_lines, &none, listing_out,
+				      err);
+}
+
+int listing_children_after(struct catalog *catalog, int64_t parent, uint64_t at,
+			   bool with_lines, const struct bytes *after,
+			   struct listing **listing_out, struct error *err)
+{
+	struct listing *listing = listing_new(after->size, err);
+	struct statement *s;
 
 	if (!listing)
 		return -ENOMEM;
@@ -57,12 +69,27 @@ int listing_children(struct catalog *catalog, int64_t parent, uint64_t at,
 	listing->with_lines = with_lines;
 	listing->at = (uint64_t)version_at(at);
 	listing->node.id = parent;
-	statement_begin(&listing->statement, catalog,
-			with_lines ? sql_children_lines : sql_children);
-	statement_bind_i64(&listing->statement, version_at(at));
-	statement_bind_i64(&listing->statement, parent);
+	if (after->size)
+		memcpy(listing->key, after->data, after->size);
+	s = &listing->statement;
+	statement_begin(s, catalog, with_lines ? sql_children_lines : sql_children);
+	statement_bind_i64(s, version_at(at));
+	statement_bind_i64(s, parent);
+	statement_bind_blob(s, listing->key, after->size);
 	*listing_out = listing;
 	return 0;
+}
+
+int listing_paths_after(struct catalog *catalog, int64_t parent,
+			const struct bytes *after, struct listing **listing_out,
+			struct error *err)
+{
+	int r = listing_children_after(catalog, parent, VERSION_CURRENT, false, after,
+				       listing_out, err);
+
+	if (r == 0)
+		(*listing_out)->with_ended = true;
+	return r;
 }
 
 int listing_versions(struct catalog *catalog, const uint8_t *key, size_t key_size,
@@ -128,7 +155,8 @@ int listing_next(struct listing *listing, struct version_row *row, struct error 
 				      : read_version(listing, &version, err);
 		if (r < 0)
 			return r;
-	} while (listing->children && version.row.end <= listing->at);
+	} while (listing->children && !listing->with_ended &&
+		 version.row.end <= listing->at);
 	return version_copy(&version.row, row, err);
 }
 

@@ -13,6 +13,14 @@ struct listing;
  * their names. @with_lines: rows carry their manifests. */
 int listing_children(struct catalog *catalog, int64_t parent, uint64_t at,
 		     bool with_lines, struct listing **listing_out, struct error *err);
+/* The same, beginning behind the name @after (empty: all). */
+int listing_children_after(struct catalog *catalog, int64_t parent, uint64_t at,
+			   bool with_lines, const struct bytes *after,
+			   struct listing **listing_out, struct error *err);
+/* The newest version of every path that ever was in folder node @parent, without lines. */
+int listing_paths_after(struct catalog *catalog, int64_t parent,
+			const struct bytes *after, struct listing **listing_out,
+			struct error *err);
 /* All versions of the path, oldest first, with lines. */
 int listing_versions(struct catalog *catalog, const uint8_t *key, size_t key_size,
 		     struct listing **listing_out, struct error *err);

@@ -29,8 +29,8 @@ uint32_t node_checksum(const struct node *node, const uint8_t *name, size_t size
 			   checksum_bytes(name, size));
 }
 
-static int find_child(struct catalog *catalog, int64_t parent, const uint8_t *name,
-		      size_t size, struct node *node_out, struct error *err)
+int node_child(struct catalog *catalog, int64_t parent, const uint8_t *name, size_t size,
+	       struct node *node_out, struct error *err)
 {
 	autostatement struct statement s = { 0 };
 	struct node node = { .parent = parent };
@@ -68,7 +68,7 @@ static int insert_child(struct catalog *catalog, int64_t parent, const uint8_t *
 
 	*new_out = sqlite3_changes(catalog->db) > 0;
 	if (!*new_out) {
-		r = find_child(catalog, parent, name, size, node_out, err);
+		r = node_child(catalog, parent, name, size, node_out, err);
 		return r == CATALOG_END ? catalog_damaged(err, "a path") : r;
 	}
 	catalog->next_node++;
@@ -94,7 +94,7 @@ int node_find(struct catalog *catalog, const uint8_t *key, size_t size,
 		return CATALOG_END;
 	while (at < size) {
 		size_t n = component_size(key + at, size - at);
-		int r = find_child(catalog, node.id, key + at, n, &node, err);
+		int r = node_child(catalog, node.id, key + at, n, &node, err);
 
 		if (r != 0)
 			return r;

@@ -16,7 +16,11 @@ struct node {
 int node_find(struct catalog *catalog, const uint8_t *key, size_t size,
 	      struct node *node_out, struct error *err);
 
-/* Likewise, made if missing, with those above it. In a transaction. */
+/* The node of @name in folder node @parent. CATALOG_END if it has none. */
+int node_child(struct catalog *catalog, int64_t parent, const uint8_t *name, size_t size,
+	       struct node *node_out, struct error *err);
+
+/* As node_find(), made if missing, with those above it. In a transaction. */
 int node_make(struct catalog *catalog, const uint8_t *key, size_t size,
 	      struct node *node_out, bool *new_out, struct error *err);
 

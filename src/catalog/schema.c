@@ -6,6 +6,8 @@
  *     version      one version of a path: alive in the commits [first, end); current ones end
  *                  at 2^63 - 1. Narrow, because folders are listed from it.
  *     manifest     the versions' JSON lines
+ *     link         versions of files with several names; `path` is the first eight bytes of
+ *                  the hash of the manifest's `link`
  *     commit_head  the heads
  *     volume       id is private; segments, pages and stripes name volumes by it
  *     stripe       info is the entry of docs/format.md 4
@@ -29,7 +31,7 @@
 #include <string.h>
 
 #define APPLICATION_ID 0x42464341 /* "BFCA" */
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 static const char *const objects[] = {
 	"CREATE TABLE meta(name TEXT PRIMARY KEY, value ANY, checksum INTEGER) WITHOUT "
@@ -45,6 +47,16 @@ static const char *const objects[] = {
 
 	"CREATE INDEX version_content ON version(content, first DESC, size)"
 	" WHERE content IS NOT NULL",
+
+	/* What a commit changed: for mounts that saw the one before. */
+	"CREATE INDEX version_first ON version(first)",
+
+	"CREATE INDEX version_end ON version(end) WHERE end < 9223372036854775807",
+
+	"CREATE TABLE link(node INTEGER, first INTEGER, path INTEGER,"
+	" PRIMARY KEY(node, first)) WITHOUT ROWID",
+
+	"CREATE INDEX link_path ON link(path)",
 
 	"CREATE TABLE manifest(id INTEGER PRIMARY KEY, line TEXT)",
 

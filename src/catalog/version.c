@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "catalog/checksum.h"
 #include "catalog/handle.h"
+#include "catalog/link.h"
 
 #include <errno.h>
 #include <sqlite3.h>
@@ -268,6 +269,9 @@ int version_remove(struct catalog *catalog, const struct stored_version *version
 	statement_begin(&s, catalog, sql_delete_line);
 	statement_bind_i64(&s, version->manifest);
 	r = statement_run(&s, err);
+	if (r < 0)
+		return r;
+	r = link_remove(catalog, version->row.node, version->row.first, err);
 	if (r < 0)
 		return r;
 	statement_begin(&s, catalog, sql_delete);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* The rows have no checksums: they only say where to look. Who shows two names as one file
+ * compares their manifests.
+ */
+#include "catalog/link.h"
+
+#include "base/bytes.h"
+#include "catalog/statement.h"
+#include "merkle/hash.h"
+
+#include <string.h>
+
+static const char sql_insert[] = "INSERT OR REPLACE INTO link VALUES(?, ?, ?)";
+static const char sql_delete[] = "DELETE FROM link WHERE node = ? AND first = ?";
+
+int64_t link_path_number(const struct bytes *path)
+{
+	struct hash hash;
+	le64 number;
+
+	hash_bytes(path->data, path->size, &hash);
+	memcpy(&number, hash.bytes, sizeof(number));
+	return (int64_t)le64_get(number);
+}
+
+int link_insert(struct catalog *catalog, int64_t node, uint64_t first,
+		const struct bytes *path, struct error *err)
+{
+	autostatement struct statement s = { 0 };
+
+	statement_begin(&s, catalog, sql_insert);
+	statement_bind_i64(&s, node);
+	statement_bind_u64(&s, first);
+	statement_bind_i64(&s, link_path_number(path));
+	return statement_run(&s, err);
+}
+
+int link_remove(struct catalog *catalog, int64_t node, uint64_t first, struct error *err)
+{
+	autostatement struct statement s = { 0 };
+
+	statement_begin(&s, catalog, sql_delete);
+	statement_bind_i64(&s, node);
+	statement_bind_u64(&s, first);
+	return statement_run(&s, err);
+}
