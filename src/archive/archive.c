@@ -149,17 +149,30 @@ static int open_catalogs(struct archive *archive, struct error *err)
 	return catalog_open(path, &archive->look_ups, err);
 }
 
-static int open_volumes(struct archive *archive, struct error *err)
+/* What to do with repairs: the opener must want them written, and the settings allow it. */
+static enum write_back_mode write_back_mode(const struct archive *archive,
+					    const struct archive_options *options)
 {
-	const struct volume_set_options options = {
+	if (options->write_back &&
+	    archive->config.repair.write_back == CONFIG_WRITE_BACK_IN_PLACE)
+		return WRITE_BACK_IN_PLACE;
+	return WRITE_BACK_OFF;
+}
+
+static int open_volumes(struct archive *archive, const struct archive_options *options,
+			struct error *err)
+{
+	const struct volume_set_options set_options = {
 		.folder_fd = archive->volume_folder_fd,
 		.archive_id = archive->id,
 		.catalog = archive->look_ups,
 		.budget = archive->budget,
+		.write_back = write_back_mode(archive, options),
+		.observer = options->observer,
 	};
 	int r;
 
-	r = volume_set_new(&options, &archive->volumes, err);
+	r = volume_set_new(&set_options, &archive->volumes, err);
 	if (r < 0)
 		return r;
 	return source_local_new(archive->volumes, archive->budget, &archive->source, err);
@@ -277,7 +290,7 @@ static int open_all(struct archive *archive, const struct archive_options *optio
 	if (r == 0)
 		r = open_catalogs(archive, err);
 	if (r == 0)
-		r = open_volumes(archive, err);
+		r = open_volumes(archive, options, err);
 	if (r == 0)
 		r = bring_up_to_date(archive, err);
 	return r;

@@ -4,8 +4,8 @@
  * A volume is found by the name under which the catalog saw it last; if that file is not
  * there or is another volume, by a scan of the folder, whose result is kept until the
  * folder changes (its modification time), so that a missing volume costs one scan and not
- * one for each read. Nothing is written: it is catch_up.c that refreshes the catalog's
- * names.
+ * one for each read. Nothing is written but repairs (volume/write_back.h): it is catch_up.c
+ * that refreshes the catalog's names.
  *
  * An open volume is a backend and a log reader. It has users while threads read from it;
  * up to VOLUME_SET_OPEN_MAX without users stay open, the most recently used first in the
@@ -41,6 +41,8 @@ struct open_volume {
 	char *label;    /* owned; for messages */
 	unsigned users; /* threads reading now; set->mutex */
 	struct backend *backend;
+	struct write_back
+		*write_back; /* NULL: repairs stay in memory, and are not told */
 	struct log_reader *reader;
 	size_t reserved; /* bytes of the budget */
 };
@@ -50,6 +52,8 @@ struct volume_set {
 	struct hash archive_id;
 	struct budget *budget;
 	bool frugal;
+	enum write_back_mode write_back;
+	struct repair_observer observer;
 	struct mutex mutex;
 	struct open_volume *volumes;  /* most recently used first; mutex */
 	struct log_counters counters; /* of volumes closed since; mutex */
@@ -73,6 +77,7 @@ static void open_volume_free(struct open_volume *volume)
 	if (!volume)
 		return;
 	log_reader_free(volume->reader);
+	write_back_free(volume->write_back);
 	backend_free(volume->backend);
 	if (volume->reserved > 0)
 		budget_release(volume->set->budget, volume->reserved);
@@ -98,6 +103,8 @@ int volume_set_new(const struct volume_set_options *options, struct volume_set *
 	set->archive_id = options->archive_id;
 	set->budget = options->budget;
 	set->frugal = options->frugal;
+	set->write_back = options->write_back;
+	set->observer = options->observer;
 	set->catalog = options->catalog;
 	mutex_init(&set->mutex);
 	mutex_init(&set->catalog_mutex);
@@ -333,10 +340,28 @@ static int reserve_cache(struct open_volume *volume, struct error *err)
 	return 0;
 }
 
+/* Over volume->backend. */
+static int make_reader(struct open_volume *volume, struct error *err)
+{
+	const struct stripe_lookup lookup = { .find = find_stripe, .context = volume };
+	struct volume_set *set = volume->set;
+	int r;
+
+	r = log_reader_new(volume->backend, &volume->uuid, &lookup, volume->reserved,
+			   &volume->reader, err);
+	if (r < 0 || (set->write_back == WRITE_BACK_OFF && !set->observer.event))
+		return r;
+	r = write_back_new(volume->backend, &volume->uuid, set->write_back,
+			   &set->observer, &volume->write_back, err);
+	if (r < 0)
+		return r;
+	log_reader_set_write_back(volume->reader, volume->write_back);
+	return 0;
+}
+
 static int open_volume_new(struct volume_set *set, const struct uuid *uuid,
 			   struct open_volume **volume_out, struct error *err)
 {
-	struct stripe_lookup lookup = { .find = find_stripe };
 	autoptr(open_volume) volume = calloc(1, sizeof(*volume));
 	autofree char *name = NULL;
 	int r;
@@ -355,9 +380,7 @@ static int open_volume_new(struct volume_set *set, const struct uuid *uuid,
 	r = backend_file_open(set->folder_fd, name, 0, &volume->backend, err);
 	if (r < 0)
 		return r;
-	lookup.context = volume;
-	r = log_reader_new(volume->backend, uuid, &lookup, volume->reserved,
-			   &volume->reader, err);
+	r = make_reader(volume, err);
 	if (r < 0)
 		return r;
 	*volume_out = take_ptr(volume);

@@ -16,8 +16,10 @@ const char *log_subject_set(const char *subject);
 const char *log_subject(void);
 
 /* Set for the rest of the enclosing block. */
-#define log_subject_scope(subject)                                               \
-	const char *log_subject_outer_                                           \
+#define log_subject_scope(subject) log_subject_scope_(subject, __LINE__)
+#define log_subject_scope_(subject, line) log_subject_declare_(subject, line)
+#define log_subject_declare_(subject, line)                                      \
+	const char *log_subject_outer_##line                                     \
 		__attribute__((__cleanup__(log_subject_restore_), __unused__)) = \
 			log_subject_set(subject)
 

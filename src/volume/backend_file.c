@@ -4,7 +4,7 @@
  * Two descriptors of one file: `fd` goes through the page cache and serves all reads, the
  * rare small writes and syncs; `direct_fd` has O_DIRECT and takes appends, because a bulk
  * write through the cache costs a copy and evicts what readers want. Mixing them is safe
- * here: no byte is written twice, and the kernel drops cached pages of a range before and
+ * here: no byte is written twice (but by repair, see rewriter_file.c), and the kernel drops cached pages of a range before and
  * after a direct write to it. Some file systems have no O_DIRECT (open fails with EINVAL)
  * or want more alignment than 4096 (the first write fails with EINVAL): then appends use
  * `fd`.
@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mutex.h"
+#include "volume/rewriter.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -220,6 +221,13 @@ static uint64_t file_capacity(struct backend *backend)
 	return UINT64_MAX;
 }
 
+static int file_open_rewriter(struct backend *backend, unsigned patience_ms,
+			      struct rewriter **rewriter_out, struct error *err)
+{
+	return rewriter_file_open(file_of(backend)->fd, backend->name, patience_ms,
+				  rewriter_out, err);
+}
+
 static void file_free(struct backend *backend)
 {
 	struct backend_file *file = file_of(backend);
@@ -246,6 +254,7 @@ static const struct backend_ops file_ops = {
 	.seal = file_seal,
 	.position = file_position,
 	.capacity = file_capacity,
+	.open_rewriter = file_open_rewriter,
 	.free = file_free,
 };
 

@@ -10,6 +10,8 @@
  *   4. All pages are there and the hash differs: one of them is whole but not the one that
  *      the record means. Each in turn is taken for an erasure.
  *
+ * The pages that were wrong then go back to the medium, made from the verified table.
+ *
  * 3 is for the few pages that scattered damage hits in one row; where a burst took all of
  * them the leaves are gone too, and hashing the extent for every reader would only be slow.
  */
@@ -18,6 +20,7 @@
 #include "base/error.h"
 #include "volume/page_row.h"
 #include "volume/stripe_view.h"
+#include "volume/write_back.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -72,16 +75,14 @@ static bool verify(const struct stripe_view *view, unsigned extent,
 	return table->verified;
 }
 
+/* All pages of @extent, as they are on the medium, to @bytes. */
 static int read_pages(struct stripe_view *view, unsigned extent,
-		      struct extent_table *table, struct error *err)
+		      struct extent_table *table, uint8_t *bytes, struct error *err)
 {
 	unsigned pages = extent_page_count(view->info, extent);
-	autofree uint8_t *bytes = malloc((size_t)pages * PAGE_SIZE_BYTES);
 	struct page page;
 	int r;
 
-	if (!bytes)
-		return error_set_errno(err, -ENOMEM, "table of extent %u", extent);
 	r = view_read(view, extent_offset(view->info, extent), bytes, pages, NULL, err);
 	if (r < 0)
 		return r;
@@ -212,26 +213,52 @@ static int repair(struct stripe_view *view, unsigned extent, struct extent_table
 	return parity ? 0 : doubt_each_page(view, extent, table, err);
 }
 
+/* Whether page @number, at @bytes, says what the repaired table says. */
+static bool page_is_right(const struct stripe_view *view, unsigned extent,
+			  unsigned number, const struct extent_table *table,
+			  const uint8_t *bytes)
+{
+	struct page page;
+
+	return page_expected(view, extent, number, bytes, &page) &&
+	       memcmp(page.table.entries, &table->entries[page.table.first_leaf],
+		      page.table.count * sizeof(table->entries[0])) == 0;
+}
+
+/* Put the pages back that were wrong in @bytes. */
+static void write_back_pages(const struct stripe_view *view, unsigned extent,
+			     const struct extent_table *table, const uint8_t *bytes)
+{
+	for (unsigned i = 1; i < extent_page_count(view->info, extent); i++)
+		if (!page_is_right(view, extent, i, table,
+				   bytes + (size_t)i * PAGE_SIZE_BYTES))
+			write_back_page(view->write_back, view, extent, table, i);
+}
+
 int extent_table_load(struct stripe_view *view, unsigned extent,
 		      struct extent_table **table_out, struct error *err)
 {
 	unsigned count = extent_entry_count(view->info, extent);
 	autoptr(extent_table) table = NULL;
+	autofree uint8_t *bytes =
+		malloc((size_t)PAGE_SIZE_BYTES * extent_page_count(view->info, extent));
 	int r;
 
 	table = calloc(1, sizeof(*table) + count * sizeof(table->entries[0]));
-	if (!table)
+	if (!table || !bytes)
 		return error_set_errno(err, -ENOMEM, "table of extent %u", extent);
 	table->references = 1;
 	table->count = count;
 
-	r = read_pages(view, extent, table, err);
+	r = read_pages(view, extent, table, bytes, err);
 	if (r < 0)
 		return r;
 	if (!verify(view, extent, table)) {
 		r = repair(view, extent, table, err);
 		if (r < 0)
 			return r;
+		if (table->verified)
+			write_back_pages(view, extent, table, bytes);
 	}
 	*table_out = take_ptr(table);
 	return 0;

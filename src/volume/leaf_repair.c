@@ -376,8 +376,5 @@ int leaf_repair(struct stripe_view *view, unsigned extent, unsigned number,
 			(unsigned long long)offset,
 			(unsigned long long)view->info->number, extent, number, row.bad,
 			stripe_extent_count(view->info), view->info->geometry.parity);
-	if (r < 0)
-		return r;
-	view_repaired(view, offset, false);
-	return 0;
+	return r;
 }

@@ -7,7 +7,7 @@
  * caller's buffer where whole leaves are asked for, and checked there, leaf by leaf. Leaves
  * of which only a part is wanted go through a scratch buffer. A leaf that fails its hash is
  * read again by itself (so that an error of the run does not condemn the rest of it) and
- * rebuilt in place. The tables that say what leaves must be come from table_cache.h.
+ * rebuilt in the buffer, and goes back to the medium from there (write_back.h). The tables that say what leaves must be come from table_cache.h.
  *
  * When something is beyond repair the call goes on only to learn how far the loss reaches:
  * to the first leaf behind it that is sound, or the end of what was asked for.
@@ -25,6 +25,7 @@
 #include "volume/stripe_cache.h"
 #include "volume/stripe_view.h"
 #include "volume/table_cache.h"
+#include "volume/write_back.h"
 
 #include <errno.h>
 #include <string.h>
@@ -38,7 +39,8 @@ struct log_reader {
 	struct uuid volume;
 	struct stripe_cache *stripes;
 	struct table_cache *tables;
-	struct mutex mutex; /* guards counters */
+	struct write_back *write_back; /* borrowed, or NULL */
+	struct mutex mutex;            /* guards counters */
 	struct log_counters counters;
 };
 
@@ -83,6 +85,11 @@ int log_reader_new(struct backend *backend, const struct uuid *volume,
 	return 0;
 }
 
+void log_reader_set_write_back(struct log_reader *reader, struct write_back *write_back)
+{
+	reader->write_back = write_back;
+}
+
 void log_reader_free(struct log_reader *reader)
 {
 	if (!reader)
@@ -117,16 +124,19 @@ static int rescue_leaf(const struct source *source, unsigned leaf, uint8_t *data
 	const struct leaf_entry *entry = &source->table->entries[leaf];
 	uint32_t size = row_size(view->info, source->extent, leaf);
 	uint32_t payload = view->info->extents[source->extent].payload_size;
+	uint64_t offset = entry_offset(view->info, source->extent, leaf);
 	struct error error = { 0 };
 	int r;
 
-	r = view_read(view, entry_offset(view->info, source->extent, leaf), data,
-		      size / PAGE_SIZE_BYTES, NULL, job->err);
+	r = view_read(view, offset, data, size / PAGE_SIZE_BYTES, NULL, job->err);
 	if (r < 0)
 		return r;
 	if (leaf_entry_matches(entry, data, size))
 		return 0;
 	r = leaf_repair(view, source->extent, leaf, entry, data, &error);
+	if (r == 0 && !write_back_leaf(view->write_back, view, source->extent,
+				       source->table, leaf, data))
+		view_repaired(view, offset, false);
 	if (r < 0 && (r != -EBADMSG || job->lost_size == 0))
 		(void)error_set(job->err, r, "volume '%s': %s", view->backend->name,
 				error.text);
@@ -134,6 +144,7 @@ static int rescue_leaf(const struct source *source, unsigned leaf, uint8_t *data
 		return r;
 
 	view->tally.leaves_lost++;
+	write_back_lost(view->write_back, REPAIR_LEAF, offset, size);
 	note_lost(source, LEAF_SIZE * leaf,
 		  payload - LEAF_SIZE * leaf < LEAF_SIZE ? payload
 							 : LEAF_SIZE * (leaf + 1));
@@ -266,6 +277,9 @@ static int read_extent(struct source *source, uint32_t from, uint32_t size, uint
 			(unsigned long long)extent_offset(view->info, source->extent),
 			(unsigned long long)view->info->number, source->extent);
 	view->tally.leaves_lost += (from + size - 1) / LEAF_SIZE - from / LEAF_SIZE + 1;
+	write_back_lost(view->write_back, REPAIR_PAGE,
+			extent_offset(view->info, source->extent),
+			PAGE_SIZE_BYTES * extent_page_count(view->info, source->extent));
 	note_lost(source, from, from + size);
 	return 0;
 }
@@ -322,6 +336,7 @@ static int read_stripe(struct job *job, uint64_t log_offset, uint8_t *data, size
 		.volume = &reader->volume,
 		.authentic = true,
 		.tables = reader->tables,
+		.write_back = reader->write_back,
 	};
 	int r;
 

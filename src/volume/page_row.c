@@ -25,15 +25,14 @@ static unsigned min_unsigned(unsigned a, unsigned b)
 	return a < b ? a : b;
 }
 
-static bool table_page_expected(const struct stripe_view *view, unsigned extent,
-				const struct page *page)
+/* Entries that stand in table page @number. */
+static unsigned page_entry_count(const struct stripe_view *view, unsigned extent,
+				 unsigned number)
 {
 	unsigned count = extent_entry_count(view->info, extent);
-	unsigned first = TABLE_PAGE_ENTRIES * (page->identity.page - 1);
+	unsigned first = TABLE_PAGE_ENTRIES * (number - 1);
 
-	if (first >= count)
-		return page->table.count == 0;
-	return page->table.count == min_unsigned(count - first, TABLE_PAGE_ENTRIES);
+	return first >= count ? 0 : min_unsigned(count - first, TABLE_PAGE_ENTRIES);
 }
 
 static bool header_page_expected(const struct stripe_view *view, unsigned extent,
@@ -51,18 +50,41 @@ static bool header_page_expected(const struct stripe_view *view, unsigned extent
 	       header->area_size == info->extents[extent].area_size;
 }
 
+static struct page_identity identity_at(const struct stripe_view *view, unsigned extent,
+					unsigned number)
+{
+	return (struct page_identity){
+		.volume = *view->volume,
+		.epoch = view->info->epoch,
+		.stripe = view->info->number,
+		.stripe_offset = view->info->offset,
+		.shard = extent_shard(view->info, extent),
+		.page = number,
+	};
+}
+
+void page_make_table(const struct stripe_view *view, unsigned extent, unsigned number,
+		     const struct leaf_entry *entries, uint8_t *out)
+{
+	struct page page = {
+		.identity = identity_at(view, extent, number),
+		.kind = PAGE_TABLE,
+		.table = {
+			.first_leaf = TABLE_PAGE_ENTRIES * (number - 1),
+			.count = page_entry_count(view, extent, number),
+		},
+	};
+
+	if (page.table.count > 0)
+		memcpy(page.table.entries, &entries[page.table.first_leaf],
+		       page.table.count * sizeof(entries[0]));
+	page_encode(&page, out);
+}
+
 bool page_expected(const struct stripe_view *view, unsigned extent, unsigned number,
 		   const uint8_t *bytes, struct page *page_out)
 {
-	const struct stripe_info *info = view->info;
-	struct page_identity expected = {
-		.volume = *view->volume,
-		.epoch = info->epoch,
-		.stripe = info->number,
-		.stripe_offset = info->offset,
-		.shard = extent_shard(info, extent),
-		.page = number,
-	};
+	struct page_identity expected = identity_at(view, extent, number);
 
 	if (page_decode(bytes, page_out, NULL) < 0 ||
 	    !page_identity_equal(&page_out->identity, &expected))
@@ -71,7 +93,7 @@ bool page_expected(const struct stripe_view *view, unsigned extent, unsigned num
 		return page_out->kind == PAGE_HEADER &&
 		       header_page_expected(view, extent, page_out);
 	return page_out->kind == PAGE_TABLE &&
-	       table_page_expected(view, extent, page_out);
+	       page_out->table.count == page_entry_count(view, extent, number);
 }
 
 /* What codeword_solve() asks about a result. */
