@@ -115,6 +115,21 @@ static int session_sync(struct rewriter *rewriter, uint64_t offset, size_t size,
 	return r < 0 ? r : rewriter_sync(session->rewriter, offset, size, err);
 }
 
+static void begin_asking(struct watch *watch)
+{
+	pthread_mutex_lock(&watch->mutex);
+	if (++watch->asking_now > watch->asking_most)
+		watch->asking_most = watch->asking_now;
+	pthread_mutex_unlock(&watch->mutex);
+}
+
+static void done_asking(struct watch *watch)
+{
+	pthread_mutex_lock(&watch->mutex);
+	watch->asking_now--;
+	pthread_mutex_unlock(&watch->mutex);
+}
+
 static void session_free(struct rewriter *rewriter)
 {
 	struct watched_session *session = session_of(rewriter);
@@ -125,6 +140,7 @@ static void session_free(struct rewriter *rewriter)
 	pthread_mutex_unlock(&watch->mutex);
 	rewriter_free(session->rewriter);
 	free(session);
+	done_asking(watch);
 }
 
 static const struct rewriter_ops session_ops = {
@@ -151,11 +167,13 @@ static int watched_open_rewriter(struct backend *backend, unsigned patience_ms,
 		(void)pthread_barrier_wait(watch->meet);
 	if (r < 0)
 		return r;
+	begin_asking(watch);
 	session = calloc(1, sizeof(*session));
 	assert(session);
 	r = backend_open_rewriter(watched->file, patience_ms, &session->rewriter, err);
 	if (r < 0) {
 		free(session);
+		done_asking(watch);
 		return r;
 	}
 	session->base.ops = &session_ops;

@@ -21,9 +21,10 @@ enum watched_step {
 
 /* Shared by all backends that are opened with it. */
 struct watch {
-	pthread_mutex_t mutex; /* guards the numbers */
-	unsigned sessions;     /* opened so far */
-	unsigned open_now, open_most;
+	pthread_mutex_t mutex;            /* guards the numbers */
+	unsigned sessions;                /* opened so far */
+	unsigned open_now, open_most;     /* at once */
+	unsigned asking_now, asking_most; /* for one, or with one */
 	unsigned writes;
 	uint64_t offsets[WATCHED_WRITES_MAX]; /* of the writes */
 	size_t read_largest, write_largest;   /* bytes */
