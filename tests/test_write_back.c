@@ -84,7 +84,9 @@ static void every_kind_of_damage_is_healed(void **state)
 	const struct stripe_info *info = &f->image.stripes[0];
 	unsigned last = extent_entry_count(info, 0) - 1;
 
-	for (unsigned kind = 0; kind < 8; kind++) {
+	for (unsigned kind = 0; kind < 9; kind++) {
+		unsigned sessions = f->watch.sessions;
+
 		switch (kind) {
 		case 0: /* m whole leaves of a row */
 			for (unsigned extent = 0; extent < 3; extent++)
@@ -114,8 +116,13 @@ static void every_kind_of_damage_is_healed(void **state)
 		case 6: /* a block with the right CRC */
 			change_under_crc(f, damaged_leaf(f, 1, 1) + 9 * PAGE + 7);
 			break;
-		default: /* a sector that can't be read until it is written */
+		case 7: /* a sector that can't be read until it is written */
 			f->watch.bad_offset = damaged_leaf(f, 3, 2) + 6 * PAGE;
+			f->watch.bad = true;
+			break;
+		default: /* and one that must be zero, as what is unreadable counts */
+			damaged_noise(f, damaged_leaf(f, 3, 0) + 6 * PAGE, 1);
+			f->watch.bad_offset = damaged_leaf(f, 3, 0) + PAGE;
 			f->watch.bad = true;
 			break;
 		}
@@ -125,6 +132,7 @@ static void every_kind_of_damage_is_healed(void **state)
 		assert_false(f->watch.bad);
 		assert_true(damaged_events(f, REPAIR_WRITTEN) > 0);
 		assert_int_equal(damaged_events(f, REPAIR_WRITTEN), f->event_count);
+		assert_int_equal(f->watch.sessions - sessions, f->event_count);
 	}
 }
 
@@ -188,6 +196,21 @@ static void what_does_not_match_an_authentic_hash_is_not_written(void **state)
 	assert_int_equal(f->event_count, 1);
 	drop_leaf(&h);
 	free(before);
+}
+
+static void zeroes_that_cannot_be_read_are_not_taken_for_sound(void **state)
+{
+	struct damaged *f = *state;
+	struct handed h;
+
+	take_leaf(f, 3, 0, &h);
+	f->watch.bad_offset = damaged_leaf(f, 3, 0) + PAGE;
+	f->watch.bad = true;
+	assert_false(write_back_leaf(f->write_back, &h.view, 3, h.table, 0, h.leaf));
+	assert_false(f->watch.bad);
+	assert_int_equal(f->events[0].outcome, REPAIR_WRITTEN);
+	assert_int_equal(f->watch.writes, 1);
+	drop_leaf(&h);
 }
 
 static void what_is_beyond_repair_is_told_and_left_as_it_is(void **state)
@@ -478,6 +501,7 @@ int main(void)
 		CASE(only_blocks_that_differ_are_written),
 		CASE(every_kind_of_damage_is_healed),
 		CASE(what_does_not_match_an_authentic_hash_is_not_written),
+		CASE(zeroes_that_cannot_be_read_are_not_taken_for_sound),
 		CASE(what_is_beyond_repair_is_told_and_left_as_it_is),
 		CASE(another_volume_in_its_place_is_left_alone),
 		CASE(a_file_is_never_made_longer),

@@ -113,6 +113,11 @@ static bool is_right(const struct damage *damage, const uint8_t *bytes)
 	return memcmp(bytes, damage->right, damage->size) == 0;
 }
 
+static uint16_t block_bits(uint32_t size)
+{
+	return (uint16_t)((1u << size / PAGE_SIZE_BYTES) - 1);
+}
+
 /* Read whole blocks, as many as a leaf has at most; what is unreadable is zero, and missing
  * from *readable_out. */
 static int read_blocks(struct rewriter *rewriter, uint64_t offset, uint8_t *data,
@@ -121,7 +126,7 @@ static int read_blocks(struct rewriter *rewriter, uint64_t offset, uint8_t *data
 	unsigned count = size / PAGE_SIZE_BYTES;
 	int r = rewriter_read(rewriter, offset, data, size, err);
 
-	*readable_out = (uint16_t)((1u << count) - 1);
+	*readable_out = block_bits(size);
 	if (r == 0 || !is_medium_error(r))
 		return r;
 	for (unsigned i = 0; i < count; i++) {
@@ -139,10 +144,17 @@ static int read_blocks(struct rewriter *rewriter, uint64_t offset, uint8_t *data
 	return 0;
 }
 
-static int read_damage(struct repair *repair, struct error *err)
+/* Read the medium. 1 if it is as it must be, 0 if not. */
+static int check_medium(struct repair *repair, struct error *err)
 {
-	return read_blocks(repair->rewriter, repair->damage->offset, repair->found,
-			   repair->damage->size, &repair->readable, err);
+	const struct damage *damage = repair->damage;
+	int r = read_blocks(repair->rewriter, damage->offset, repair->found, damage->size,
+			    &repair->readable, err);
+
+	if (r < 0)
+		return r;
+	return repair->readable == block_bits(damage->size) &&
+	       is_right(damage, repair->found);
 }
 
 static bool exists(const struct rewriter *rewriter, uint64_t offset, uint64_t size)
@@ -228,11 +240,9 @@ static int run(struct repair *repair, struct error *err)
 
 	if (!exists(repair->rewriter, damage->offset, damage->size))
 		return error_set(err, -ERANGE, "it lies behind the end of the file");
-	r = read_damage(repair, err);
-	if (r < 0)
-		return r;
-	if (is_right(damage, repair->found))
-		return SOUND;
+	r = check_medium(repair, err);
+	if (r != 0)
+		return r < 0 ? r : SOUND;
 	r = check_place(repair, err);
 	if (r < 0)
 		return r;
@@ -240,12 +250,10 @@ static int run(struct repair *repair, struct error *err)
 	if (r < 0)
 		return r;
 	crash_point("volume.repair.synced");
-	r = read_damage(repair, err);
-	if (r < 0)
-		return r;
-	if (!is_right(damage, repair->found))
+	r = check_medium(repair, err);
+	if (r == 0)
 		return error_set(err, -EIO, "the medium does not keep what is written");
-	return 0;
+	return r < 0 ? r : 0;
 }
 
 /* Steps 2 to 6. SOUND, 0 if it was written, or why not. */

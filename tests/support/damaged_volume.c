@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-const struct image_shape damaged_shape = { 4, 3, 2, 0, 4, 290000 };
+const struct image_shape damaged_shape = { 4, 3, 2, 0, 4, 290000, 4 * PAGE_SIZE_BYTES };
 
 static void collect(void *context, const struct repair_event *event)
 {

@@ -15,7 +15,7 @@
 #define PAGE ((uint64_t)PAGE_SIZE_BYTES)
 #define DAMAGED_EVENTS_MAX 4096
 
-extern const struct image_shape damaged_shape;
+extern const struct image_shape damaged_shape; /* 4 blocks of zeroes begin each extent */
 
 struct damaged {
 	struct image image; /* one data stripe, listed by a record */

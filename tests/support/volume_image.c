@@ -254,6 +254,7 @@ void image_add_data(struct image *image, const struct image_shape *shape)
 
 		assert(payload);
 		fill_random(payload, size, image->seed++);
+		memset(payload, 0, shape->zeroes);
 		put_payload(&draft, i, payload, size);
 		free(payload);
 	}

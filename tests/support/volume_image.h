@@ -35,6 +35,7 @@ struct image_shape {
 	uint64_t spread;               /* bytes */
 	unsigned count;                /* data extents to write */
 	uint32_t payload; /* bytes of the first; each next one is 4999 less */
+	uint32_t zeroes;  /* bytes that each payload begins with */
 };
 
 void image_init(struct image *image, uint8_t volume, uint8_t epoch);
