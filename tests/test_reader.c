@@ -3,6 +3,7 @@
  * come from must not show.
  */
 #include "archive/content.h"
+#include "archive/frame_cache.h"
 #include "archive/source.h"
 #include "base/error.h"
 #include "chunker/frame.h"
@@ -40,6 +41,7 @@ struct reading_test {
 	bool exchange;      /* a place that fails is not given again */
 	unsigned failures;
 	struct content content, other_content;
+	struct frame_cache *cache;
 	struct reader *reader;
 };
 
@@ -157,7 +159,8 @@ static int setup(void **state)
 	assert_true(hash_equal(&t->places[0].ref.id, &t->places[1].ref.id));
 	make_content(&t->content, &t->places[0]);
 	make_content(&t->other_content, &t->other);
-	assert_int_equal(reader_new(&t->source, 8, &t->reader, NULL), 0);
+	assert_int_equal(frame_cache_new(NULL, 8 * FRAME_SIZE_MAX, &t->cache, NULL), 0);
+	assert_int_equal(reader_new(&t->source, t->cache, &t->reader, NULL), 0);
 	*state = t;
 	return 0;
 }
@@ -167,6 +170,7 @@ static int teardown(void **state)
 	struct reading_test *t = *state;
 
 	reader_free(t->reader);
+	frame_cache_free(t->cache);
 	for (unsigned i = 0; i < 2; i++)
 		free(t->places[i].stored);
 	free(t->other.stored);

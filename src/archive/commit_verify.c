@@ -6,18 +6,20 @@
 
 #include "archive/archive.h"
 #include "archive/commit_monitor.h"
+#include "archive/frame_cache.h"
 #include "archive/reader.h"
 #include "archive/tree_diff.h"
 #include "base/budget.h"
 #include "base/error.h"
+#include "chunker/frame.h"
 #include "merkle/manifest.h"
 
 #include <errno.h>
 #include <inttypes.h>
 
-enum {
-	CACHE_FRAMES = 4, /* small files share frames with their neighbours */
-};
+/* Bytes: small files share frames with their neighbours. */
+#define CACHE_SIZE (4u * FRAME_SIZE_MAX)
+#define VERIFY_MEMORY (READER_MEMORY + CACHE_SIZE)
 
 struct verify {
 	struct source *source;
@@ -86,16 +88,20 @@ int commit_verify(struct archive *archive, const struct hash *old_tree,
 {
 	struct budget *budget = archive_budget(archive);
 	struct verify verify = { .source = archive_source(archive), .monitor = monitor };
+	struct frame_cache *cache = NULL;
 	int r;
 
-	r = budget_reserve(budget, READER_MEMORY(CACHE_FRAMES), "reading back", err);
+	r = budget_reserve(budget, VERIFY_MEMORY, "reading back", err);
 	if (r < 0)
 		return r;
-	r = reader_new(verify.source, CACHE_FRAMES, &verify.reader, err);
+	r = frame_cache_new(NULL, CACHE_SIZE, &cache, err);
+	if (r == 0)
+		r = reader_new(verify.source, cache, &verify.reader, err);
 	if (r == 0)
 		r = tree_diff(verify.source, old_tree, new_tree, visit, &verify, err);
 	reader_free(verify.reader);
-	budget_release(budget, READER_MEMORY(CACHE_FRAMES));
+	frame_cache_free(cache);
+	budget_release(budget, VERIFY_MEMORY);
 	if (r < 0)
 		return error_prefix(err, r, "reading the commit back");
 	*files_out = verify.files;

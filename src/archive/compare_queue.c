@@ -65,7 +65,7 @@ static int worker_init(struct compare_worker *worker, struct archive *archive,
 			 "comparing", err);
 	if (r < 0)
 		return r;
-	return reader_new(archive_source(archive), 1, &worker->reader, err);
+	return reader_new(archive_source(archive), NULL, &worker->reader, err);
 }
 
 int compare_queue_new(struct archive *archive, const struct compare_options *options,

@@ -78,6 +78,7 @@ static struct content *content_new(uint64_t size, const struct hash *hash)
 	if (!content)
 		return NULL;
 	content->kind = CONTENT_EMPTY;
+	content->users = 1;
 	content->size = size;
 	content->hash = *hash;
 	return content;
@@ -120,9 +121,15 @@ int content_open_xattr(const struct manifest_xattr *xattr, struct content **cont
 	return 0;
 }
 
+struct content *content_ref(struct content *content)
+{
+	atomic_fetch_add(&content->users, 1);
+	return content;
+}
+
 void content_free(struct content *content)
 {
-	if (!content)
+	if (!content || atomic_fetch_sub(&content->users, 1) > 1)
 		return;
 	free(content->ids);
 	free(content->pages);
@@ -190,5 +197,18 @@ int content_locate(const struct content *content, struct source *source, uint64_
 	if (r < 0)
 		return r;
 	*piece_out = piece;
+	return 0;
+}
+
+int content_check_segment(const struct content *content,
+			  const struct content_piece *piece,
+			  const struct segment_ref *segment, struct error *err)
+{
+	uint64_t end = piece->segment_offset + piece->size;
+	uint32_t size = segment->table->content_size;
+
+	if (content->kind == CONTENT_PACK ? end > size : end != size)
+		return error_set(err, -EBADMSG,
+				 "segment and manifest disagree about the size");
 	return 0;
 }

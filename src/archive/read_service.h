@@ -15,28 +15,26 @@
 
 struct budget;
 struct error;
+struct read_ahead;
 struct read_service;
+struct reader_pool;
 struct source;
-
-/* Bytes of the budget that a service takes at once, with @readers and @workers; the cache
- * is what it takes later. */
-#define READ_SERVICE_MEMORY(readers, workers) \
-	((uint64_t)((readers) + (workers)) * (2304u << 10))
 
 struct read_service_options {
 	struct source *source; /* borrowed: archive_source() */
 	struct budget *budget; /* borrowed: archive_budget() */
 	unsigned readers; /* reads of one volume that are worked on at a time, at least 1;
 			   * more wait: twice config_jobs() is enough to keep all cores
-			   * and the medium busy */
-	unsigned workers; /* threads that read ahead; 0: none */
+			   * and the medium busy. Each takes 2.3 MiB of the budget when it
+			   * is needed first; what the budget does not have, waits. */
+	unsigned
+		workers; /* threads that read ahead, of which each takes as much; 0: none */
 	uint64_t cache_size; /* bytes of decoded frames to keep, at most:
 			      * config_cache_bytes(). It takes them from the budget as
 			      * it grows, and gives them back when others need them. */
 };
 
 struct read_counters {
-	uint64_t requests;     /* open_file_read() */
 	uint64_t hits;         /* frames that were in the cache, or being decoded */
 	uint64_t misses;       /* frames that were decoded for a read */
 	uint64_t ahead;        /* frames that were decoded ahead of one */
@@ -45,7 +43,7 @@ struct read_counters {
 	uint64_t cached_bytes; /* in the cache now */
 };
 
-/* -ENOMEM: the budget has no room for the readers (the text says what to raise). The caller
+/* -ENOMEM: the budget has no room for one reader (the text says what to raise). The caller
  * frees *service_out after all its files. */
 int read_service_new(const struct read_service_options *options,
 		     struct read_service **service_out, struct error *err);
@@ -53,6 +51,11 @@ int read_service_new(const struct read_service_options *options,
 /* Waits for reading ahead to end. NULL is a no-op. */
 void read_service_free(struct read_service *service);
 DEFINE_AUTOPTR(read_service);
+
+/* The parts, for archive/open_file.c; borrowed. read_service_ahead() may be NULL. */
+struct read_ahead *read_service_ahead(struct read_service *service);
+struct reader_pool *read_service_readers(struct read_service *service);
+struct source *read_service_source(struct read_service *service);
 
 void read_service_counters(struct read_service *service,
 			   struct read_counters *counters_out);

@@ -3,10 +3,10 @@
 /* Reads the content of files: manifest -> pieces or pack -> frames -> bytes. Every frame is
  * verified against its segment's table, which was verified against the segment's id, which
  * the manifest names; so no byte leaves here that was not proved. One library for cat,
- * restore, diff, and everything that serves reads.
+ * restore, diff; what serves reads to many threads opens files with archive/open_file.h.
  *
- * Threads: a content is immutable once open. A reader (decoder, scratch frames, a small
- * cache of decoded frames) belongs to one thread at a time; any number may share a source.
+ * Threads: a content is immutable once open. A reader (decoder, scratch frames) belongs to
+ * one thread at a time; any number may share a source and a cache.
  */
 #include "base/cleanup.h"
 #include "merkle/manifest.h"
@@ -16,14 +16,16 @@
 
 struct content;
 struct error;
+struct frame_cache;
 struct reader;
 struct source;
 
-/* @cache_frames decoded frames (256 KiB each, at least 1) are kept. @source is borrowed.
- * A reader takes READER_MEMORY(@cache_frames) bytes, which the caller reserves. */
-#define READER_MEMORY(cache_frames) ((1280u << 10) + (cache_frames) * (256u << 10))
-int reader_new(struct source *source, unsigned cache_frames, struct reader **reader_out,
-	       struct error *err);
+/* Decoded frames of which a part was read are shared through @cache; with NULL, the last one
+ * is kept. Both are borrowed. A reader takes READER_MEMORY bytes, which the caller
+ * reserves. */
+#define READER_MEMORY (1536u << 10)
+int reader_new(struct source *source, struct frame_cache *cache,
+	       struct reader **reader_out, struct error *err);
 void reader_free(struct reader *reader);
 DEFINE_AUTOPTR(reader);
 
@@ -34,6 +36,8 @@ int content_open(const struct manifest *manifest, struct content **content_out,
 /* The same for a long xattr value. */
 int content_open_xattr(const struct manifest_xattr *xattr, struct content **content_out,
 		       struct error *err);
+/* Another user of the same content, who also calls content_free(). */
+struct content *content_ref(struct content *content);
 void content_free(struct content *content);
 DEFINE_AUTOPTR(content);
 

@@ -7,6 +7,7 @@
 #include "archive/restore_work.h"
 
 #include "archive/archive.h"
+#include "archive/frame_cache.h"
 #include "archive/reader.h"
 #include "base/budget.h"
 #include "base/error.h"
@@ -22,7 +23,7 @@
 #define BATCH_SIZE (2u << 20)     /* bytes of content */
 #define RANGE_SIZE (8u << 20)     /* bytes of a large file for one task */
 #define LARGE_FILE_MIN (8u << 20) /* bytes: larger files are written by several workers */
-#define READER_FRAMES 2u          /* decoded frames that a worker keeps */
+#define READER_FRAMES 1u          /* decoded frames that are kept for each worker */
 
 struct batch_entry {
 	uint32_t line_size;
@@ -325,13 +326,17 @@ static int open_workers(struct restore_work *work, struct error *err)
 	struct source *source = archive_source(work->archive);
 	unsigned count = pool_threads(archive_pool(work->archive)) + 1;
 	uint64_t memory =
-		(uint64_t)count * (READER_MEMORY(READER_FRAMES) + FRAME_SIZE_MAX);
+		(uint64_t)count * (READER_MEMORY + (READER_FRAMES + 1) * FRAME_SIZE_MAX);
 	int r;
 
 	r = budget_reserve(archive_budget(work->archive), memory, "restoring", err);
 	if (r < 0)
 		return r;
 	work->memory = memory;
+	r = frame_cache_new(NULL, (uint64_t)count * READER_FRAMES * FRAME_SIZE_MAX,
+			    &work->frames, err);
+	if (r < 0)
+		return r;
 	work->workers = calloc(count, sizeof(*work->workers));
 	if (!work->workers)
 		return error_set(err, -ENOMEM, "out of memory");
@@ -341,7 +346,7 @@ static int open_workers(struct restore_work *work, struct error *err)
 		worker->parent.fd = -1;
 		worker->buffer = malloc(FRAME_SIZE_MAX);
 		r = worker->buffer
-			    ? reader_new(source, READER_FRAMES, &worker->reader, err)
+			    ? reader_new(source, work->frames, &worker->reader, err)
 			    : error_set(err, -ENOMEM, "out of memory");
 		if (r < 0) {
 			free(worker->buffer);
@@ -380,6 +385,7 @@ void restore_work_done(struct restore_work *work)
 		free(work->workers[i].buffer);
 	}
 	free(work->workers);
+	frame_cache_free(work->frames);
 	budget_release(archive_budget(work->archive), work->memory);
 	batch_free(work->batch);
 	task_group_done(&work->group);

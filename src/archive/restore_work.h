@@ -31,7 +31,8 @@ struct restore_work {
 	struct restore_worker
 		*workers; /* one for each thread of the pool, the last for main */
 	unsigned worker_count;
-	uint64_t memory; /* bytes reserved for them */
+	struct frame_cache *frames; /* of small files, which share them */
+	uint64_t memory;            /* bytes reserved for them */
 	struct task_group group;
 	struct restore_batch *batch; /* being filled */
 	struct restore_sink sink;

@@ -25,6 +25,17 @@ int source_frames(struct source *source, const struct segment_ref *segment,
 	return source->ops->frames(source, segment, first, count, data, err);
 }
 
+bool source_has_parts(const struct source *source)
+{
+	return source->ops->part != NULL;
+}
+
+int source_part(struct source *source, const struct segment_ref *segment, uint32_t offset,
+		uint32_t size, uint8_t *data, struct error *err)
+{
+	return source->ops->part(source, segment, offset, size, data, err);
+}
+
 void source_free(struct source *source)
 {
 	if (source)

@@ -3,7 +3,7 @@
 /* Where an archive's objects come from: tree pages by hash, segments by id. Readers speak
  * only this, so that the local volumes and, later, another machine look the same to them.
  * What a source returns is verified against the hash or id it was asked by; frames are
- * verified by the reader, against the segment's table.
+ * verified by the reader, against the segment's table, and parts of them by nobody else.
  *
  * Threads: every call may come from any thread; implementations lock inside.
  */
@@ -26,6 +26,7 @@ struct segment_ref {
 	uint64_t index;
 	struct segment_info info;
 	struct segment_table *table;
+	uint64_t medium; /* segments with the same number wait for the same volume */
 	bool unproven; /* its own table is lost: frames have no hashes to compare with, and
 			* a frame of stored size 0 stands for what can't be found any more */
 };
@@ -38,6 +39,8 @@ struct source_ops {
 	void (*segment_unref)(struct source *source, const struct segment_ref *segment);
 	int (*frames)(struct source *source, const struct segment_ref *segment,
 		      uint32_t first, uint32_t count, uint8_t *data, struct error *err);
+	int (*part)(struct source *source, const struct segment_ref *segment,
+		    uint32_t offset, uint32_t size, uint8_t *data, struct error *err);
 	void (*free)(struct source *source);
 };
 
@@ -62,6 +65,13 @@ void source_segment_unref(struct source *source, const struct segment_ref *segme
  * frames to save the rest. */
 int source_frames(struct source *source, const struct segment_ref *segment,
 		  uint32_t first, uint32_t count, uint8_t *data, struct error *err);
+
+/* Whether the source verifies what it returns by itself, leaf by leaf, so that parts of
+ * frames may be used without the frame's hash. Only then: stored bytes [offset, offset +
+ * size) of @segment. -EBADMSG as above: ask for less to save the rest. */
+bool source_has_parts(const struct source *source);
+int source_part(struct source *source, const struct segment_ref *segment, uint32_t offset,
+		uint32_t size, uint8_t *data, struct error *err);
 
 /* Close and free; NULL is a no-op. */
 void source_free(struct source *source);

@@ -303,6 +303,7 @@ static int load_segment(struct source_local *local, const struct segment_place *
 	segment->place = *place;
 	segment->ref.id = place->id;
 	segment->ref.index = place->index;
+	memcpy(&segment->ref.medium, place->volume.bytes, sizeof(segment->ref.medium));
 	r = segment_runs_find(local->volumes, place, &segment->runs, err);
 	if (r < 0)
 		return r;
@@ -370,18 +371,20 @@ static void local_segment_unref(struct source *source, const struct segment_ref 
 
 /* Frames. */
 
-static int read_frames(struct source_local *local, const struct cached_segment *segment,
-		       uint32_t first, uint32_t count, uint8_t *data, struct error *err)
-{
-	const struct segment_frame *begin = &segment->ref.table->frames[first];
-	const struct segment_frame *last = &begin[count - 1];
-	size_t size = last->stored_offset + last->stored_size - begin->stored_offset;
+/* Stored bytes of a segment, as offsets in it. */
+struct stored_range {
+	uint32_t offset;
+	uint32_t size; /* bytes; 0: nobody knows where they are any more */
+};
 
-	if (last->stored_size == 0)
+static int read_stored(struct source_local *local, const struct cached_segment *segment,
+		       const struct stored_range *range, uint8_t *data, struct error *err)
+{
+	if (range->size == 0)
 		return error_set(err, -EBADMSG,
 				 "the segment's table and these frames are lost");
 	return segment_runs_read(&segment->runs, local->volumes, &segment->place.volume,
-				 begin->stored_offset, data, size, err);
+				 range->offset, data, range->size, err);
 }
 
 static bool tables_equal(const struct segment_table *a, const struct segment_table *b)
@@ -396,11 +399,11 @@ static bool same_place(const struct segment_place *a, const struct segment_place
 	       memcmp(&a->volume, &b->volume, UUID_SIZE) == 0;
 }
 
-/* Read the frames from a place other than the segment's own. 0, or -ENOENT if no place has
- * them in the same form. */
+/* Read from a place other than the segment's own. 0, or -ENOENT if no place has these bytes
+ * in the same form. */
 static int read_elsewhere(struct source_local *local,
-			  const struct cached_segment *segment, uint32_t first,
-			  uint32_t count, uint8_t *data)
+			  const struct cached_segment *segment,
+			  const struct stored_range *range, uint8_t *data)
 {
 	for (unsigned nth = 0;; nth++) {
 		autoptr(cached_segment) other = NULL;
@@ -416,36 +419,63 @@ static int read_elsewhere(struct source_local *local,
 		r = load_segment(local, &place, &other, NULL);
 		if (r < 0 || !tables_equal(other->ref.table, segment->ref.table))
 			continue;
-		r = read_frames(local, other, first, count, data, NULL);
+		r = read_stored(local, other, range, data, NULL);
 		if (r == 0)
 			return 0;
 	}
 }
 
-static int local_frames(struct source *source, const struct segment_ref *ref,
-			uint32_t first, uint32_t count, uint8_t *data, struct error *err)
+/* Read from the segment's place, or else from another. */
+static int read_anywhere(struct source_local *local, struct cached_segment *segment,
+			 const struct stored_range *range, uint8_t *data,
+			 struct error *err)
 {
-	struct source_local *local = local_of(source);
-	struct cached_segment *segment = cached_of(ref);
 	struct failure failure = { 0 };
 	struct error why = { 0 };
 	int r;
+
+	r = read_stored(local, segment, range, data, &why);
+	if (r == 0)
+		return 0;
+	note_failure(&failure, r, &why);
+	if (may_go_on(r)) {
+		if (read_elsewhere(local, segment, range, data) == 0)
+			return 0;
+		add_bad_place(local, &segment->place);
+		segment_cache_drop(local->cache, segment);
+	}
+	return report_failure(&failure, "segment", &segment->ref.id, err);
+}
+
+static int local_frames(struct source *source, const struct segment_ref *ref,
+			uint32_t first, uint32_t count, uint8_t *data, struct error *err)
+{
+	const struct segment_frame *begin, *last;
+	struct stored_range range;
 
 	if (count == 0 || first >= ref->table->frame_count ||
 	    count > ref->table->frame_count - first)
 		return error_set(err, -EINVAL, "frames %u to %u of %u", first,
 				 first + count, ref->table->frame_count);
-	r = read_frames(local, segment, first, count, data, &why);
-	if (r == 0)
-		return 0;
-	note_failure(&failure, r, &why);
-	if (may_go_on(r)) {
-		if (read_elsewhere(local, segment, first, count, data) == 0)
-			return 0;
-		add_bad_place(local, &segment->place);
-		segment_cache_drop(local->cache, segment);
-	}
-	return report_failure(&failure, "segment", &ref->id, err);
+	begin = &ref->table->frames[first];
+	last = &begin[count - 1];
+	range.offset = begin->stored_offset;
+	range.size = last->stored_offset + last->stored_size - begin->stored_offset;
+	if (last->stored_size == 0)
+		range.size = 0;
+	return read_anywhere(local_of(source), cached_of(ref), &range, data, err);
+}
+
+static int local_part(struct source *source, const struct segment_ref *ref,
+		      uint32_t offset, uint32_t size, uint8_t *data, struct error *err)
+{
+	struct stored_range range = { offset, size };
+
+	if (size == 0 || offset > ref->table->stored_size ||
+	    size > ref->table->stored_size - offset)
+		return error_set(err, -EINVAL, "%u bytes at %u of a segment of %u", size,
+				 offset, ref->table->stored_size);
+	return read_anywhere(local_of(source), cached_of(ref), &range, data, err);
 }
 
 static void local_free(struct source *source)
@@ -463,6 +493,7 @@ static const struct source_ops local_ops = {
 	.segment = local_segment,
 	.segment_unref = local_segment_unref,
 	.frames = local_frames,
+	.part = local_part,
 	.free = local_free,
 };
 

@@ -371,7 +371,7 @@ int tar_write(struct archive *archive, const struct restore_options *options, in
 	r = buffer_alloc(&tar.buffer, archive_budget(archive), BUFFER_SIZE, "a file",
 			 err);
 	if (r == 0)
-		r = reader_new(archive_source(archive), 1, &tar.reader, err);
+		r = reader_new(archive_source(archive), NULL, &tar.reader, err);
 	if (r == 0)
 		r = tar_stream_new(fd, &tar.stream, err);
 	if (r == 0)

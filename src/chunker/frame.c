@@ -27,7 +27,11 @@
  *     MiB        0.5   0.6   1.0   2.0    3.5    4.5   4.3   5.3
  *
  * Decoding: ZSTD_decompressDCtx() would take several frames, or skippable ones, so the
- * frame is measured first; it must fill its bytes and announce the expected size.
+ * frame is measured first; it must fill its bytes and announce the expected size. What has
+ * the size of a stored frame must be one, so that readers may tell by the size alone.
+ *
+ * A prefix is decoded as a stream, which stops behind the block that completes it. That goes
+ * through a window inside the context: a copy, but no block too many.
  */
 #include "chunker/frame.h"
 
@@ -226,12 +230,17 @@ void frame_store(const uint8_t *content, size_t size, uint8_t *out)
 	}
 }
 
+bool frame_size_is_stored(size_t stored_size, size_t content_size)
+{
+	return content_size >= 1 && content_size <= FRAME_SIZE_MAX &&
+	       stored_size == frame_bound(content_size);
+}
+
 bool frame_is_stored(const uint8_t *in, size_t size, size_t content_size)
 {
 	struct stored_header_wire header;
 
-	if (content_size < 1 || content_size > FRAME_SIZE_MAX ||
-	    size != frame_bound(content_size))
+	if (!frame_size_is_stored(size, content_size))
 		return false;
 	header = stored_header(content_size);
 	if (memcmp(in, &header, sizeof(header)) != 0)
@@ -287,20 +296,32 @@ static void copy_stored(const uint8_t *in, uint8_t *out, size_t content_size)
 		       block_size(content_size, offset));
 }
 
+static int check_announced(const uint8_t *in, size_t size, size_t content_size,
+			   struct error *err)
+{
+	if (content_size < 1 || content_size > FRAME_SIZE_MAX ||
+	    ZSTD_getFrameContentSize(in, size) != content_size)
+		return error_set(err, -EBADMSG, "not a frame of %zu bytes of content",
+				 content_size);
+	return 0;
+}
+
 int frame_decode(struct frame_decoder *decoder, const uint8_t *in, size_t size,
 		 uint8_t *out, size_t content_size, struct error *err)
 {
 	size_t written;
+	int r;
 
 	if (frame_is_stored(in, size, content_size)) {
 		copy_stored(in, out, content_size);
 		return 0;
 	}
 
-	if (content_size < 1 || content_size > FRAME_SIZE_MAX ||
-	    ZSTD_getFrameContentSize(in, size) != content_size)
-		return error_set(err, -EBADMSG, "not a frame of %zu bytes of content",
-				 content_size);
+	r = check_announced(in, size, content_size, err);
+	if (r < 0)
+		return r;
+	if (size >= frame_bound(content_size))
+		return error_set(err, -EBADMSG, "frame of %zu bytes is too large", size);
 	if (ZSTD_findFrameCompressedSize(in, size) != size)
 		return error_set(err, -EBADMSG, "frame does not fill its %zu bytes",
 				 size);
@@ -311,6 +332,42 @@ int frame_decode(struct frame_decoder *decoder, const uint8_t *in, size_t size,
 		return error_set(err, -EBADMSG,
 				 "frame has %zu bytes of content, want %zu", written,
 				 content_size);
+	return 0;
+}
+
+static int stream_failed(size_t result, struct error *err)
+{
+	if (ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation)
+		return error_set(err, -ENOMEM, "zstd: no memory for its window");
+	return error_set(err, -EBADMSG, "zstd: %s", ZSTD_getErrorName(result));
+}
+
+int frame_decode_prefix(struct frame_decoder *decoder, const uint8_t *in, size_t size,
+			uint8_t *out, size_t prefix_size, size_t content_size,
+			size_t *prefix_out, struct error *err)
+{
+	ZSTD_outBuffer output = { .dst = out, .size = prefix_size };
+	ZSTD_inBuffer input = { .src = in, .size = size };
+	size_t left = 1;
+	int r;
+
+	assert(prefix_size >= 1 && prefix_size <= content_size);
+	r = check_announced(in, size, content_size, err);
+	if (r < 0)
+		return r;
+	(void)ZSTD_DCtx_reset(decoder->context, ZSTD_reset_session_only);
+	while (output.pos < output.size && left > 0) {
+		size_t before = input.pos + output.pos;
+
+		left = ZSTD_decompressStream(decoder->context, &output, &input);
+		if (ZSTD_isError(left))
+			return stream_failed(left, err);
+		if (input.pos + output.pos == before)
+			break; /* the input has ended */
+	}
+	if (left == 0 && output.pos < output.size)
+		return error_set(err, -EBADMSG, "frame ends early");
+	*prefix_out = output.pos;
 	return 0;
 }
 

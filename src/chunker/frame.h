@@ -28,8 +28,9 @@ enum {
 	FRAME_LEVEL_MAX = 22,
 };
 
-/* The most bytes a frame of @content_size takes, and exactly those of a stored one:
- * @content_size + 9 + 3 per begun block of 128 KiB. 1 <= @content_size <= FRAME_SIZE_MAX. */
+/* The most bytes a frame of @content_size takes, and exactly those of a stored one, which no
+ * other frame takes: @content_size + 9 + 3 per begun block of 128 KiB.
+ * 1 <= @content_size <= FRAME_SIZE_MAX. */
 size_t frame_bound(size_t content_size);
 
 /* @level is zstd's, FRAME_LEVEL_MIN .. FRAME_LEVEL_MAX. The caller frees *@out. Its
@@ -81,10 +82,22 @@ DEFINE_AUTOPTR(frame_decoder);
 int frame_decode(struct frame_decoder *decoder, const uint8_t *in, size_t size,
 		 uint8_t *out, size_t content_size, struct error *err);
 
+/* As frame_decode(), but only the first @prefix_size <= @content_size bytes of the content,
+ * and @in may end early: *prefix_out bytes are at @out, fewer than asked for only if @in did.
+ * Blocks (128 KiB of content) behind the prefix are not decoded. The first use makes the
+ * decoder grow by FRAME_PREFIX_MEMORY. */
+#define FRAME_PREFIX_MEMORY (768u << 10) /* bytes */
+int frame_decode_prefix(struct frame_decoder *decoder, const uint8_t *in, size_t size,
+			uint8_t *out, size_t prefix_size, size_t content_size,
+			size_t *prefix_out, struct error *err);
+
 /* The size in bytes, stored and of content, of the frame that begins at @in, without decoding
  * it. -EBADMSG if the @size bytes do not begin with a whole frame of this kind. */
 int frame_measure(const uint8_t *in, size_t size, uint32_t *stored_size_out,
 		  uint32_t *content_size_out);
+
+/* Whether a frame of these sizes is a stored one. */
+bool frame_size_is_stored(size_t stored_size, size_t content_size);
 
 /* Whether the @size bytes of @in are a stored frame of @content_size: looks at its header
  * and block headers only. */

@@ -74,7 +74,7 @@ static int cat(struct archive *archive, const struct manifest *manifest,
 	r = content_open(manifest, &content, err);
 	if (r < 0)
 		return r;
-	r = reader_new(archive_source(archive), 1, &reader, err);
+	r = reader_new(archive_source(archive), NULL, &reader, err);
 	if (r < 0)
 		return r;
 	clamp_range(&range, content_size(content));

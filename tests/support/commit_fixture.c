@@ -190,7 +190,8 @@ static void read_back(struct commit_fixture *f, const struct manifest *manifest,
 	autoptr(content) content = NULL;
 	int r;
 
-	assert_int_equal(reader_new(archive_source(f->archive), 2, &reader, &f->err), 0);
+	assert_int_equal(reader_new(archive_source(f->archive), NULL, &reader, &f->err),
+			 0);
 	assert_int_equal(content_open(manifest, &content, &f->err), 0);
 	r = content_read(content, reader, 0, data, manifest->size, &f->err);
 	if (r < 0)

@@ -1,0 +1,671 @@
+/* SPDX-License-Identifier: MIT */
+/* From a segment to its bytes.
+ *
+ *     position -> frame number -> stored bytes (source) -> decoded -> hashed -> compared
+ *
+ * The table was verified against the segment's id by whoever made the segment_ref, and the id
+ * stands in the manifest, so a decoded frame that matches is the committed content.
+ *
+ * Stored frames are fetched in runs that grow while frames are asked for in order, up to
+ * RUN_SIZE: one stored frame alone costs a fifth more leaves than its share, since it begins
+ * and ends within one. A frame asked for out of order is fetched alone, but what one call
+ * asks for is fetched together.
+ *
+ * Who serves reads takes two short cuts, both of which trust the leaves, whose hashes the
+ * volume's records authenticate: bytes of a stored frame are where arithmetic says, so only
+ * their leaves are read; and where a part of a frame would do, decoding stops behind it. Such
+ * a part is neither hashed nor shared.
+ *
+ * A source may have a segment in several places, cut into frames in other ways. So decoded
+ * frames are known by the stretch of content that they hold and not by their number, and
+ * when frames are lost the segment is looked up once more: if what comes is cut in another
+ * way, reading goes on there.
+ *
+ * Of a loss, who serves gets only what is lost: what cannot be read as one range is read in
+ * ever smaller ones, down to LOSS_GRAIN, to find where the good bytes end.
+ */
+#include "archive/segment_reader.h"
+
+#include "archive/source.h"
+#include "base/error.h"
+#include "chunker/frame.h"
+#include "merkle/tree.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RUN_SIZE \
+	((1u << 20) + 4096u) /* bytes fetched at once: a MiB of content, stored */
+#define LOSS_GRAIN 4096u     /* bytes: a page of the kernel's cache */
+
+struct segment_reader {
+	struct source *source;     /* borrowed */
+	struct frame_cache *cache; /* borrowed, or NULL */
+	struct frame_decoder *decoder;
+	bool serves;
+	const struct segment_ref *segment; /* the current one, or NULL */
+	uint8_t *run;                      /* RUN_SIZE bytes: stored frames as fetched */
+	uint32_t run_first; /* frames [first, first + count) of `segment` */
+	uint32_t run_count;
+	uint32_t expected; /* the frame that comes next if reading goes on in order */
+	unsigned streak;   /* runs fetched in order so far */
+	struct frame
+		last; /* the last one decoded outside the cache: FRAME_SIZE_MAX bytes */
+	uint32_t last_size; /* bytes of it that are there; 0: none */
+	struct segment_counters counters;
+};
+
+/* What one call reads. */
+struct reading_range {
+	uint32_t number; /* of the first frame */
+	uint32_t skip;   /* bytes of its content in front of the range */
+	uint8_t *data;
+	size_t size; /* bytes */
+};
+
+int segment_reader_new(struct source *source, struct frame_cache *cache,
+		       struct segment_reader **reader_out, struct error *err)
+{
+	autoptr(segment_reader) reader = calloc(1, sizeof(*reader));
+	int r;
+
+	if (!reader)
+		return error_set(err, -ENOMEM, "out of memory");
+	reader->source = source;
+	reader->cache = cache;
+	reader->run = malloc(RUN_SIZE);
+	reader->last.data = malloc(FRAME_SIZE_MAX);
+	if (!reader->run || !reader->last.data)
+		return error_set(err, -ENOMEM, "out of memory");
+	r = frame_decoder_new(&reader->decoder, err);
+	if (r < 0)
+		return r;
+	*reader_out = take_ptr(reader);
+	return 0;
+}
+
+void segment_reader_free(struct segment_reader *reader)
+{
+	if (!reader)
+		return;
+	if (reader->segment)
+		source_segment_unref(reader->source, reader->segment);
+	free(reader->last.data);
+	free(reader->run);
+	frame_decoder_free(reader->decoder);
+	free(reader);
+}
+
+void segment_reader_serve(struct segment_reader *reader)
+{
+	reader->serves = source_has_parts(reader->source);
+}
+
+const struct segment_ref *segment_reader_segment(const struct segment_reader *reader)
+{
+	return reader->segment;
+}
+
+void segment_reader_count(struct segment_reader *reader, struct segment_counters *sum)
+{
+	sum->hits += reader->counters.hits;
+	sum->misses += reader->counters.misses;
+	sum->partial += reader->counters.partial;
+	sum->stored_bytes += reader->counters.stored_bytes;
+	reader->counters = (struct segment_counters){ 0 };
+}
+
+void segment_reader_take(struct segment_reader *reader, const struct segment_ref *segment)
+{
+	const struct segment_ref *old = reader->segment;
+
+	reader->segment = segment;
+	if (old == segment) {
+		source_segment_unref(reader->source, old); /* one is enough */
+		return;
+	}
+	if (old) {
+		/* From the last frame of one segment to the first of another is in order. */
+		if (reader->expected != old->table->frame_count)
+			reader->streak = 0;
+		source_segment_unref(reader->source, old);
+	}
+	reader->run_count = 0;
+	reader->expected = 0;
+}
+
+int segment_reader_find(struct segment_reader *reader, const struct hash *id,
+			uint64_t index, struct error *err)
+{
+	const struct segment_ref *segment = reader->segment;
+	int r;
+
+	if (segment && segment->index == index && hash_equal(&segment->id, id))
+		return 0;
+	r = source_segment(reader->source, id, index, &segment, err);
+	if (r == 0)
+		segment_reader_take(reader, segment);
+	return r;
+}
+
+/* Stored frames. */
+
+static const struct segment_frame *frame_at(const struct segment_reader *reader,
+					    uint32_t number)
+{
+	return &reader->segment->table->frames[number];
+}
+
+/* How many frames from @number on to fetch at once, when @wanted bytes of content are. */
+static uint32_t run_length(const struct segment_reader *reader, uint32_t number,
+			   size_t wanted)
+{
+	const struct segment_table *table = reader->segment->table;
+	uint32_t limit = reader->streak < 3 ? (uint32_t)FRAME_STORED_MAX << reader->streak
+					    : RUN_SIZE;
+	uint32_t size = table->frames[number].stored_size;
+	size_t content = table->frames[number].content_size;
+	uint32_t count = 1;
+
+	for (; number + count < table->frame_count; count++) {
+		const struct segment_frame *next = &table->frames[number + count];
+
+		if (next->stored_size == 0 || next->stored_size > RUN_SIZE - size ||
+		    (content >= wanted && size + next->stored_size > limit))
+			break;
+		size += next->stored_size;
+		content += next->content_size;
+	}
+	return count;
+}
+
+static int fetch_run(struct segment_reader *reader, uint32_t number, size_t wanted,
+		     struct error *err)
+{
+	uint32_t count;
+	int r;
+
+	reader->streak = number == reader->expected ? reader->streak + 1 : 0;
+	count = run_length(reader, number, wanted);
+	reader->run_count = 0;
+	r = source_frames(reader->source, reader->segment, number, count, reader->run,
+			  err);
+	if (r == -EBADMSG && count > 1) {
+		count = 1; /* what is lost may be another frame */
+		r = source_frames(reader->source, reader->segment, number, count,
+				  reader->run, err);
+	}
+	if (r < 0)
+		return r;
+	reader->run_first = number;
+	reader->run_count = count;
+	return 0;
+}
+
+/* The stored bytes of frame @number; @wanted as above. */
+static int get_stored(struct segment_reader *reader, uint32_t number, size_t wanted,
+		      const uint8_t **stored_out, struct error *err)
+{
+	int r;
+
+	if (number - reader->run_first >= reader->run_count) {
+		r = fetch_run(reader, number, wanted, err);
+		if (r < 0)
+			return r;
+	}
+	reader->expected = number + 1;
+	*stored_out = reader->run + (frame_at(reader, number)->stored_offset -
+				     frame_at(reader, reader->run_first)->stored_offset);
+	return 0;
+}
+
+/* Whole frames. */
+
+static int verify_frame(const struct segment_ref *segment, uint32_t number,
+			const uint8_t *data, struct error *err)
+{
+	const struct segment_frame *frame = &segment->table->frames[number];
+	struct hash hash;
+
+	if (segment->unproven)
+		return 0;
+	if (segment->info.kind == SEGMENT_PACK)
+		hash_bytes(data, frame->content_size, &hash);
+	else
+		tree_subtree_cv(
+			data, frame->content_size,
+			(segment->index * SEGMENT_SIZE_MAX + frame->content_offset) /
+				TREE_CHUNK_SIZE,
+			&hash);
+	if (!hash_equal(&hash, &segment->table->hashes[number]))
+		return error_set(err, -EBADMSG, "frame %" PRIu32 " has another hash",
+				 number);
+	return 0;
+}
+
+/* Get, decode and verify frame @number into @data. */
+static int load_frame(struct segment_reader *reader, uint32_t number, size_t wanted,
+		      uint8_t *data, struct error *err)
+{
+	const struct segment_frame *frame = frame_at(reader, number);
+	const uint8_t *stored;
+	int r;
+
+	r = get_stored(reader, number, wanted, &stored, err);
+	if (r < 0)
+		return r;
+	r = frame_decode(reader->decoder, stored, frame->stored_size, data,
+			 frame->content_size, err);
+	if (r < 0)
+		return r;
+	reader->counters.misses++;
+	return verify_frame(reader->segment, number, data, err);
+}
+
+static struct frame_key key_of(const struct segment_reader *reader, uint32_t number)
+{
+	const struct segment_frame *frame = frame_at(reader, number);
+
+	return (struct frame_key){
+		.id = reader->segment->id,
+		.index = reader->segment->index,
+		.offset = frame->content_offset,
+		.size = frame->content_size,
+	};
+}
+
+static int load_cached(struct segment_reader *reader, uint32_t number, size_t wanted,
+		       struct frame *frame, struct error *err)
+{
+	int r = load_frame(reader, number, wanted, frame->data, err);
+
+	if (r == 0)
+		frame_cache_loaded(reader->cache, frame);
+	else
+		frame_cache_failed(reader->cache, frame);
+	return r;
+}
+
+static bool last_holds(const struct segment_reader *reader, const struct frame_key *key,
+		       size_t end)
+{
+	const struct frame_key *last = &reader->last.key;
+
+	return end <= reader->last_size && last->offset == key->offset &&
+	       last->size == key->size && last->index == key->index &&
+	       hash_equal(&last->id, &key->id);
+}
+
+/* Decode the frame, all of it, without the cache. */
+static int read_alone(struct segment_reader *reader, const struct reading_range *range,
+		      size_t wanted, struct error *err)
+{
+	const struct segment_frame *frame = frame_at(reader, range->number);
+	int r;
+
+	if (range->size == frame->content_size)
+		return load_frame(reader, range->number, wanted, range->data, err);
+	reader->last_size = 0;
+	r = load_frame(reader, range->number, wanted, reader->last.data, err);
+	if (r < 0)
+		return r;
+	reader->last.key = key_of(reader, range->number);
+	reader->last_size = frame->content_size;
+	memcpy(range->data, reader->last.data + range->skip, range->size);
+	return 0;
+}
+
+/* Parts of frames. */
+
+/* The longest range of the frame's stored bytes from its start that can be read, into the
+ * run. Where bytes are lost, nothing but trying tells which. */
+static uint32_t read_good_start(struct segment_reader *reader,
+				const struct segment_frame *frame)
+{
+	uint32_t good = 0;
+	uint32_t bad = frame->stored_size;
+
+	reader->run_count = 0;
+	while (bad - good > LOSS_GRAIN) {
+		uint32_t middle = good + (bad - good) / 2;
+
+		if (source_part(reader->source, reader->segment,
+				frame->stored_offset + good, middle - good,
+				reader->run + good, NULL) == 0)
+			good = middle;
+		else
+			bad = middle;
+	}
+	return good;
+}
+
+/* Decode @stored up to the range's end. If that does not get so far, the range's size is
+ * then less; -EBADMSG if nothing of it is left. */
+static int decode_part(struct segment_reader *reader, struct reading_range *range,
+		       const uint8_t *stored, size_t stored_size, struct error *err)
+{
+	size_t end = range->skip + range->size;
+	size_t got;
+	int r;
+
+	reader->last_size = 0;
+	r = frame_decode_prefix(reader->decoder, stored, stored_size, reader->last.data,
+				end, frame_at(reader, range->number)->content_size, &got,
+				err);
+	if (r < 0)
+		return r;
+	reader->last.key = key_of(reader, range->number);
+	reader->last_size = (uint32_t)got;
+	if (got <= range->skip)
+		return error_set(err, -EBADMSG, "frame %" PRIu32 " ends early",
+				 range->number);
+	reader->counters.partial++;
+	if (got < end)
+		range->size = got - range->skip;
+	memcpy(range->data, reader->last.data + range->skip, range->size);
+	return 0;
+}
+
+static int read_part(struct segment_reader *reader, struct reading_range *range,
+		     struct error *err)
+{
+	const uint8_t *stored;
+	int r;
+
+	r = get_stored(reader, range->number, 1, &stored, err);
+	if (r < 0)
+		return r;
+	return decode_part(reader, range, stored,
+			   frame_at(reader, range->number)->stored_size, err);
+}
+
+/* A range of one frame, decoded; its size may be less then (decode_part). */
+static int read_frame(struct segment_reader *reader, struct reading_range *range,
+		      size_t wanted, enum frame_want want, struct error *err)
+{
+	const struct frame_key key = key_of(reader, range->number);
+	struct frame *frame;
+	enum frame_found found = FRAME_NONE;
+	int r;
+
+	if (last_holds(reader, &key, range->skip + range->size)) {
+		memcpy(range->data, reader->last.data + range->skip, range->size);
+		return 0;
+	}
+	if (reader->cache && (reader->serves || range->size < key.size))
+		found = frame_cache_get(reader->cache, &key, want, &frame);
+	if (found == FRAME_NONE && want == FRAME_PART && reader->serves)
+		return read_part(reader, range, err);
+	if (found == FRAME_NONE)
+		return read_alone(reader, range, wanted, err);
+	if (found == FRAME_LOAD) {
+		r = load_cached(reader, range->number, wanted, frame, err);
+		if (r < 0)
+			return r;
+	} else {
+		reader->counters.hits++;
+	}
+	memcpy(range->data, frame->data + range->skip, range->size);
+	frame_cache_release(reader->cache, frame);
+	return 0;
+}
+
+/* Stored frames, leaf by leaf. */
+
+static bool is_stored(const struct segment_frame *frame)
+{
+	return frame_size_is_stored(frame->stored_size, frame->content_size);
+}
+
+/* Where byte @skip of the frame's content lies, from the segment's start. */
+static uint32_t place_of(const struct segment_frame *frame, uint32_t skip)
+{
+	return frame->stored_offset +
+	       (uint32_t)frame_stored_offset(frame->content_size, skip);
+}
+
+/* How much of the range lies in stored frames that fit into the run together. *end_out is
+ * where it ends, from the segment's start. */
+static size_t stored_stretch(const struct segment_reader *reader,
+			     const struct reading_range *range, uint32_t *end_out)
+{
+	const struct segment_frame *frame = frame_at(reader, range->number);
+	const struct segment_frame *behind =
+		frame_at(reader, reader->segment->table->frame_count);
+	uint32_t start = place_of(frame, range->skip);
+	uint32_t skip = range->skip;
+	size_t n = 0;
+
+	for (; frame < behind && is_stored(frame) && n < range->size; frame++) {
+		size_t take = frame->content_size - skip;
+		uint32_t end;
+
+		if (take > range->size - n)
+			take = range->size - n;
+		end = place_of(frame, skip + (uint32_t)take - 1) + 1;
+		if (end - start > RUN_SIZE)
+			break;
+		*end_out = end;
+		n += take;
+		skip = 0;
+	}
+	return n;
+}
+
+/* Copy @n bytes of content from the run, which begins with the range's first one. */
+static void copy_blocks(const struct segment_reader *reader,
+			const struct reading_range *range, size_t n)
+{
+	const struct segment_frame *frame = frame_at(reader, range->number);
+	uint32_t start = place_of(frame, range->skip);
+	uint32_t skip = range->skip;
+	uint8_t *out = range->data;
+
+	while (n > 0) {
+		size_t length = FRAME_BLOCK_SIZE - skip % FRAME_BLOCK_SIZE;
+
+		if (length > frame->content_size - skip)
+			length = frame->content_size - skip;
+		if (length > n)
+			length = n;
+		memcpy(out, reader->run + (place_of(frame, skip) - start), length);
+		out += length;
+		n -= length;
+		skip += (uint32_t)length;
+		if (skip == frame->content_size) {
+			frame++;
+			skip = 0;
+		}
+	}
+}
+
+/* As much of the range, which begins in a stored frame, as one fetch gives. */
+static int read_leaves(struct segment_reader *reader, const struct reading_range *range,
+		       size_t *n_out, struct error *err)
+{
+	uint32_t start = place_of(frame_at(reader, range->number), range->skip);
+	uint32_t end = start;
+	size_t n = stored_stretch(reader, range, &end);
+	bool direct = end - start == n; /* no header in between */
+	int r;
+
+	if (!direct)
+		reader->run_count = 0;
+	r = source_part(reader->source, reader->segment, start, end - start,
+			direct ? range->data : reader->run, err);
+	if (r < 0)
+		return r;
+	if (!direct)
+		copy_blocks(reader, range, n);
+	reader->counters.stored_bytes += n;
+	*n_out = n;
+	return 0;
+}
+
+/* Reading. */
+
+static struct reading_range range_at(const struct segment_reader *reader,
+				     uint32_t position, uint8_t *data, size_t size)
+{
+	uint32_t number = segment_table_find(reader->segment->table, position);
+
+	return (struct reading_range){
+		.number = number,
+		.skip = position - frame_at(reader, number)->content_offset,
+		.data = data,
+		.size = size,
+	};
+}
+
+static void cut_to_frame(const struct segment_reader *reader, struct reading_range *range)
+{
+	size_t left = frame_at(reader, range->number)->content_size - range->skip;
+
+	if (range->size > left)
+		range->size = left;
+}
+
+static int read_some(struct segment_reader *reader, uint32_t position, uint8_t *data,
+		     size_t size, enum frame_want want, size_t *n_out, struct error *err)
+{
+	struct reading_range range = range_at(reader, position, data, size);
+	const struct segment_frame *frame = frame_at(reader, range.number);
+	int r;
+
+	if (frame->stored_size == 0)
+		return fetch_run(reader, range.number, 1, err); /* says what is lost */
+	if (reader->serves && is_stored(frame)) {
+		r = read_leaves(reader, &range, n_out, err);
+		if (r != -EBADMSG || range.skip + size <= frame->content_size)
+			return r;
+		cut_to_frame(reader, &range); /* what is lost may be another frame */
+		return read_leaves(reader, &range, n_out, err);
+	}
+	cut_to_frame(reader, &range);
+	r = read_frame(reader, &range, size, want, err);
+	if (r == 0)
+		*n_out = range.size;
+	return r;
+}
+
+static bool same_frames(const struct segment_table *a, const struct segment_table *b)
+{
+	return a->frame_count == b->frame_count &&
+	       memcmp(a->frames, b->frames, a->frame_count * sizeof(*a->frames)) == 0;
+}
+
+/* Frames of the current segment are lost: look it up again. Whether that gives it in another
+ * form; in the same form the source itself has tried all places. */
+static bool exchange_segment(struct segment_reader *reader)
+{
+	const struct segment_ref *old = reader->segment;
+	const struct segment_ref *segment;
+
+	if (source_segment(reader->source, &old->id, old->index, &segment, NULL) < 0)
+		return false;
+	if (segment->table->content_size != old->table->content_size ||
+	    same_frames(segment->table, old->table)) {
+		source_segment_unref(reader->source, segment);
+		return false;
+	}
+	segment_reader_take(reader, segment);
+	reader->streak = 0;
+	return true;
+}
+
+/* Bytes of the stored frame's content that can be read from the range's start on. */
+static size_t read_good_leaves(struct segment_reader *reader,
+			       const struct reading_range *range)
+{
+	size_t good = 0;
+	size_t bad = range->size;
+
+	while (bad - good > LOSS_GRAIN) {
+		size_t half = (bad - good) / 2 + LOSS_GRAIN - 1;
+		struct reading_range part = *range;
+		size_t n;
+
+		part.size = half - half % LOSS_GRAIN;
+		part.skip += (uint32_t)good;
+		part.data += good;
+		if (read_leaves(reader, &part, &n, NULL) == 0)
+			good += n;
+		else
+			bad = good + part.size;
+	}
+	return good;
+}
+
+/* The first frame of the range is lost, but not all of it need be. *err says what is. */
+static int read_rest(struct segment_reader *reader, uint32_t position, uint8_t *data,
+		     size_t size, size_t *n_out)
+{
+	struct reading_range range = range_at(reader, position, data, size);
+	const struct segment_frame *frame = frame_at(reader, range.number);
+	uint32_t stored_size;
+	int r;
+
+	cut_to_frame(reader, &range);
+	if (is_stored(frame)) {
+		*n_out = read_good_leaves(reader, &range);
+		return *n_out > 0 ? 0 : -EBADMSG;
+	}
+	if (range.number - reader->run_first < reader->run_count)
+		return -EBADMSG; /* it was read, and is not what was committed */
+	if (frame->stored_size == 0 || range.skip >= FRAME_BLOCK_SIZE)
+		return -EBADMSG; /* the last block of a frame needs all of it */
+	stored_size = read_good_start(reader, frame);
+	if (stored_size == 0)
+		return -EBADMSG;
+	r = decode_part(reader, &range, reader->run, stored_size, NULL);
+	if (r == 0)
+		*n_out = range.size;
+	return r;
+}
+
+int segment_reader_read(struct segment_reader *reader, uint32_t position, uint8_t *data,
+			size_t size, enum frame_want want, size_t *n_out,
+			struct error *err)
+{
+	int r;
+
+	assert(size > 0 && size <= reader->segment->table->content_size - position);
+	r = read_some(reader, position, data, size, want, n_out, err);
+	if (r == -EBADMSG && exchange_segment(reader))
+		r = read_some(reader, position, data, size, want, n_out, err);
+	if (r == -EBADMSG && reader->serves)
+		r = read_rest(reader, position, data, size, n_out);
+	return r;
+}
+
+int segment_reader_load(struct segment_reader *reader, uint32_t position, uint32_t end,
+			unsigned *loaded_out, struct error *err)
+{
+	const struct segment_table *table = reader->segment->table;
+	uint32_t number = segment_table_find(table, position);
+
+	*loaded_out = 0;
+	for (; number < table->frame_count && position < end; number++) {
+		const struct segment_frame *stored = &table->frames[number];
+		const struct frame_key key = key_of(reader, number);
+		size_t wanted = end - stored->content_offset;
+		struct frame *frame;
+		int r;
+
+		position = stored->content_offset + stored->content_size;
+		if (stored->stored_size == 0 || (reader->serves && is_stored(stored)))
+			continue;
+		if (frame_cache_get(reader->cache, &key, FRAME_AHEAD, &frame) !=
+		    FRAME_LOAD)
+			continue;
+		r = load_cached(reader, number, wanted, frame, err);
+		if (r < 0)
+			return r;
+		frame_cache_release(reader->cache, frame);
+		++*loaded_out;
+	}
+	return 0;
+}
