@@ -13,7 +13,8 @@ MAY_USE = {
     'volume': {'base', 'merkle', 'chunker'},
     'catalog': {'base', 'merkle', 'chunker', 'volume'},
     'archive': {'base', 'merkle', 'chunker', 'volume', 'catalog'},
-    'cli': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive'},
+    'mount': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive'},
+    'cli': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive', 'mount'},
 }
 OWNER = {
     r'sqlite3\.h': 'catalog',
@@ -23,6 +24,7 @@ OWNER = {
     r'isa-l.*': 'chunker',
     r'blake3.*\.h': 'merkle',
     r'archive(_entry)?\.h': 'archive',
+    r'fuse.*\.h': 'mount',
 }
 
 

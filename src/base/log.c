@@ -15,12 +15,15 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ESCAPE_MAX 4 /* bytes of \xNN, and of a UTF-8 character */
 #define TAIL_SIZE 4  /* "..." and the newline */
 
 static atomic_int current_level = LOG_LEVEL_INFO;
+static atomic_int current_target = LOG_TARGET_STDERR;
 
 static const char *const level_names[] = {
 	[LOG_LEVEL_ERROR] = "error",
@@ -37,6 +40,31 @@ void log_set_level(enum log_level level)
 enum log_level log_get_level(void)
 {
 	return (enum log_level)atomic_load_explicit(&current_level, memory_order_relaxed);
+}
+
+static const int syslog_priorities[] = {
+	[LOG_LEVEL_ERROR] = LOG_ERR,
+	[LOG_LEVEL_WARN] = LOG_WARNING,
+	[LOG_LEVEL_INFO] = LOG_INFO,
+	[LOG_LEVEL_DEBUG] = LOG_DEBUG,
+};
+
+void log_set_target(enum log_target target)
+{
+	if (target == LOG_TARGET_SYSLOG)
+		openlog("blockframe", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+	atomic_store_explicit(&current_target, (int)target, memory_order_relaxed);
+}
+
+/* "2024-05-01T14:30:00Z " at the start of @line, for a file. Returns its length. */
+static size_t put_time(char *line, size_t size)
+{
+	struct timespec now = { 0 };
+	struct tm parts;
+
+	if (clock_gettime(CLOCK_REALTIME, &now) < 0 || !gmtime_r(&now.tv_sec, &parts))
+		return 0;
+	return strftime(line, size, "%Y-%m-%dT%H:%M:%SZ ", &parts);
 }
 
 /* Copy @text to @line[@used...] as printable characters. Returns the new length, which
@@ -67,8 +95,9 @@ void log_write(enum log_level level, const char *fmt, ...)
 {
 	char message[LOG_LINE_MAX];
 	char line[LOG_LINE_MAX];
+	int target = atomic_load_explicit(&current_target, memory_order_relaxed);
 	int saved = errno;
-	size_t used;
+	size_t used = 0;
 	va_list ap;
 	bool cut;
 	int n;
@@ -82,14 +111,21 @@ void log_write(enum log_level level, const char *fmt, ...)
 	if (n < 0)
 		return;
 
-	used = (size_t)snprintf(line, sizeof(line),
-				"blockframe: %s: ", level_names[level]);
+	if (target == LOG_TARGET_FILE)
+		used = put_time(line, sizeof(line));
+	if (target != LOG_TARGET_SYSLOG)
+		used += (size_t)snprintf(line + used, sizeof(line) - used,
+					 "blockframe: %s: ", level_names[level]);
 	used = append_escaped(line, used, message, &cut);
 	if (cut || (size_t)n >= sizeof(message)) {
 		memcpy(line + used, "...", 3);
 		used += 3;
 	}
-	line[used++] = '\n';
-	(void)!write(STDERR_FILENO, line, used);
+	if (target == LOG_TARGET_SYSLOG) {
+		syslog(syslog_priorities[level], "%.*s", (int)used, line);
+	} else {
+		line[used++] = '\n';
+		(void)!write(STDERR_FILENO, line, used);
+	}
 	errno = saved;
 }

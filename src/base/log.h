@@ -25,6 +25,15 @@ void log_set_level(enum log_level level);
 
 enum log_level log_get_level(void);
 
+enum log_target {
+	LOG_TARGET_STDERR, /* at the start */
+	LOG_TARGET_FILE,   /* the same, where that is a log file: times stand in front */
+	LOG_TARGET_SYSLOG, /* for who has no terminal and no file */
+};
+
+/* Where messages go from now on. Before other threads are started, or while none logs. */
+void log_set_target(enum log_target target);
+
 /* Write "blockframe: <level>: <text>\n". Keeps errno. */
 void log_write(enum log_level level, const char *fmt, ...)
 	__attribute__((__format__(__printf__, 2, 3)));

@@ -38,8 +38,8 @@ struct command {
 
 extern const struct command command_cat, command_catalog_dump, command_catalog_rebuild,
 	command_commit, command_diff, command_find, command_init, command_log, command_ls,
-	command_restore, command_show, command_stats, command_volume_info,
-	command_volume_list;
+	command_mount, command_restore, command_show, command_stats, command_umount,
+	command_volume_info, command_volume_list;
 
 /* Print one line "blockframe: error: ..." and return the exit code for @r. */
 enum exit_code fail(int r, const struct error *err);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Names and numbers of all kinds of inodes in one place: entries of the trees and what is
+ * special. Threads: as the request.
+ */
+#include "mount/inode.h"
+
+#include <sys/stat.h>
+
+struct bytes;
+struct request;
+
+/* What the kernel is told of an inode. */
+struct found {
+	struct inode inode;
+	struct stat stat;
+};
+
+/* @name in @folder, also "." and "..". -ENOENT, -ENOTDIR, -ESTALE. */
+int look_up_name(struct request *request, const struct inode *folder,
+		 const struct bytes *name, struct found *found_out);
+
+/* -ESTALE if there is none (any more). */
+int look_up_inode(struct request *request, const struct inode *inode,
+		  struct found *found_out);
+
+/* The folder above @folder. */
+int look_up_parent(struct request *request, const struct inode *folder,
+		   struct inode *parent_out);

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* The kernel's list of mounts tells what is mounted where without asking the file system,
+ * which may have died or hang. It is asked itself (stat) only if the list has it as ours; a
+ * dead one says ENOTCONN.
+ *
+ * Whoever is not root may unmount what they mounted with the help of fusermount3, and with
+ * nothing else.
+ */
+#include "mount/mountpoint.h"
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "mount/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define MOUNT_LIST "/proc/self/mountinfo"
+
+extern char **environ;
+
+int mountpoint_path(const char *directory, char **path_out, struct error *err)
+{
+	autofree char *copy = strdup(directory);
+	autofree char *copy2 = strdup(directory);
+	autofree char *parent = NULL;
+	const char *name;
+	int n;
+
+	if (!copy || !copy2)
+		return error_set(err, -ENOMEM, "out of memory");
+	name = basename(copy);
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "/") == 0)
+		parent = realpath(directory, NULL);
+	else
+		parent = realpath(dirname(copy2), NULL);
+	if (!parent)
+		return error_set_errno(err, -errno, "'%s'", directory);
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "/") == 0) {
+		*path_out = take_ptr(parent);
+		return 0;
+	}
+	n = asprintf(path_out, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, name);
+	return n < 0 ? error_set(err, -ENOMEM, "out of memory") : 0;
+}
+
+/* The list has octal numbers for space, tab, newline and backslash. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	while (*text) {
+		unsigned code;
+
+		if (*text == '\\' && sscanf(text + 1, "%3o", &code) == 1) {
+			*to++ = (char)code;
+			text += 4;
+		} else {
+			*to++ = *text++;
+		}
+	}
+	*to = '\0';
+}
+
+/* Fields 5 (mountpoint) and, behind " - ", the type. */
+static bool is_mount_line(char *line, const char *path, bool *ours_out)
+{
+	char *type = strstr(line, " - ");
+	char *save = NULL;
+	char *field = NULL;
+
+	if (!type)
+		return false;
+	*type = '\0';
+	type += 3;
+	type[strcspn(type, " ")] = '\0';
+	field = strtok_r(line, " ", &save);
+	for (int i = 1; field && i < 5; i++)
+		field = strtok_r(NULL, " ", &save);
+	if (!field)
+		return false;
+	unescape(field);
+	if (strcmp(field, path) != 0)
+		return false;
+	*ours_out = strcmp(type, SESSION_TYPE) == 0;
+	return true;
+}
+
+int mountpoint_is_ours(const char *path, bool *ours_out, struct error *err)
+{
+	FILE *list = fopen(MOUNT_LIST, "re");
+	autofree char *line = NULL;
+	bool ours = false;
+	size_t size = 0;
+
+	if (!list)
+		return error_set_errno(err, -errno, "%s", MOUNT_LIST);
+	while (getline(&line, &size, list) > 0)
+		(void)is_mount_line(line, path, &ours); /* the last one is on top */
+	(void)fclose(list);
+	*ours_out = ours;
+	return 0;
+}
+
+static int run_fusermount(const char *path, bool lazy, struct error *err)
+{
+	char *const words[] = {
+		(char[]){ "fusermount3" }, (char[]){ "-u" },
+		(char[]){ "-q" },          (char *)(uintptr_t)(lazy ? "-z" : "--"),
+		(char *)(uintptr_t)path,   NULL
+	};
+	pid_t pid;
+	int status;
+	int code;
+
+	code = posix_spawnp(&pid, words[0], NULL, NULL, words, environ);
+	if (code != 0)
+		return error_set_errno(err, -code, "fusermount3");
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return error_set_errno(err, -errno, "fusermount3");
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	return error_set(err, -EBUSY,
+			 "'%s' is in use, or was mounted by another user; see --lazy",
+			 path);
+}
+
+int mountpoint_unmount(const char *path, bool lazy, struct error *err)
+{
+	if (umount2(path, (lazy ? MNT_DETACH : 0) | UMOUNT_NOFOLLOW) == 0)
+		return 0;
+	switch (errno) {
+	case EPERM:
+		return run_fusermount(path, lazy, err);
+	case EBUSY:
+		return error_set(err, -EBUSY,
+				 "'%s' is in use; --lazy unmounts it nevertheless", path);
+	default:
+		return error_set_errno(err, -errno, "'%s'", path);
+	}
+}
+
+static int check_folder(const char *path, struct error *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return error_set_errno(err, -errno, "mountpoint '%s'", path);
+	if (!S_ISDIR(st.st_mode))
+		return error_set(err, -ENOTDIR, "mountpoint '%s' is no folder", path);
+	return 0;
+}
+
+int mountpoint_prepare(const char *path, struct error *err)
+{
+	struct stat st;
+	bool ours;
+	int r;
+
+	r = mountpoint_is_ours(path, &ours, err);
+	if (r < 0)
+		return r;
+	if (!ours)
+		return check_folder(path, err);
+	if (stat(path, &st) == 0)
+		return error_set(err, -EBUSY, "an archive is mounted at '%s' already",
+				 path);
+	if (errno != ENOTCONN)
+		return error_set_errno(err, -errno, "mountpoint '%s'", path);
+	r = mountpoint_unmount(path, true, err);
+	if (r < 0)
+		return error_prefix(err, r, "a mount that died is in the way");
+	return check_folder(path, err);
+}
+
+int mountpoint_lock(const char *path, int *fd_out, struct error *err)
+{
+	autofree char *copy = strdup(path);
+	autoclose int fd = -1;
+
+	if (!copy)
+		return error_set(err, -ENOMEM, "out of memory");
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0 && flock(fd, LOCK_EX) < 0)
+		return error_set_errno(err, -errno, "lock of '%s'", copy);
+	/* A folder that only others may read can't be locked, nor mounted in twice. */
+	*fd_out = take_fd(&fd);
+	return 0;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#include "mount/options.h"
+
+#include "base/error.h"
+#include "base/number.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Without values. An archive is read-only however it is mounted: mount(8) says "rw" unless
+ * told otherwise. */
+static const char *const for_fuse[] = {
+	"allow_other", "allow_root", "suid",   "nosuid",  "dev",
+	"nodev",       "exec",       "noexec", "noatime", "nodiratime",
+};
+static const char *const for_others[] = {
+	"ro",       "rw",
+	"defaults", "auto",
+	"noauto",   "user",
+	"nouser",   "users",
+	"owner",    "group",
+	"_netdev",  "nofail",
+	"relatime", "default_permissions",
+};
+
+static bool is_listed(const char *word, const char *const *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(word, list[i]) == 0)
+			return true;
+	return strncmp(word, "x-", 2) == 0 && list == for_others;
+}
+
+static int take_string(const char *value, char **to, struct error *err)
+{
+	char *copy = strdup(value);
+
+	if (!copy)
+		return error_set(err, -ENOMEM, "out of memory");
+	free(*to);
+	*to = copy;
+	return 0;
+}
+
+static int take_id(const char *name, const char *value, uint32_t *to, bool *has,
+		   struct error *err)
+{
+	uint64_t id;
+
+	if (number_parse_u64(value, &id) < 0 || id >= UINT32_MAX)
+		return error_set(err, -EINVAL,
+				 "-o %s=%s: not a number of a user or group", name,
+				 value);
+	*to = (uint32_t)id;
+	*has = true;
+	return 0;
+}
+
+static int take_umask(const char *value, struct mount_masks *masks, struct error *err)
+{
+	char *end;
+	unsigned long mask = strtoul(value, &end, 8);
+
+	if (!*value || *end || strspn(value, "01234567") != strlen(value) || mask > 0777)
+		return error_set(err, -EINVAL, "-o umask=%s: not an octal number to 777",
+				 value);
+	masks->umask = (mode_t)mask;
+	masks->has_umask = true;
+	return 0;
+}
+
+static int take_value(const char *name, const char *value, struct mount_options *options,
+		      struct error *err)
+{
+	struct mount_masks *masks = &options->masks;
+
+	if (strcmp(name, "at") == 0)
+		return take_string(value, &options->at, err);
+	if (strcmp(name, "cache") == 0)
+		return take_string(value, &options->cache, err);
+	if (strcmp(name, "jobs") == 0)
+		return take_string(value, &options->jobs, err);
+	if (strcmp(name, "log") == 0)
+		return take_string(value, &options->log, err);
+	if (strcmp(name, "uid") == 0)
+		return take_id(name, value, &masks->uid, &masks->has_uid, err);
+	if (strcmp(name, "gid") == 0)
+		return take_id(name, value, &masks->gid, &masks->has_gid, err);
+	if (strcmp(name, "umask") == 0)
+		return take_umask(value, masks, err);
+	if (strncmp(name, "x-", 2) == 0 || strcmp(name, "comment") == 0)
+		return 0;
+	return error_set(err, -EINVAL, "unknown mount option '%s'", name);
+}
+
+static int take_word(char *word, struct mount_options *options, struct error *err)
+{
+	char *equals = strchr(word, '=');
+
+	if (equals) {
+		*equals = '\0';
+		return take_value(word, equals + 1, options, err);
+	}
+	if (!*word || is_listed(word, for_others, sizeof(for_others) / sizeof(char *)))
+		return 0;
+	if (!is_listed(word, for_fuse, sizeof(for_fuse) / sizeof(char *)))
+		return error_set(err, -EINVAL, "unknown mount option '%s'", word);
+	if ((options->fuse.size > 0 && text_append_char(&options->fuse, ',') < 0) ||
+	    text_append(&options->fuse, word) < 0)
+		return error_set(err, -ENOMEM, "out of memory");
+	return 0;
+}
+
+/* Cut the first word off *text, without the backslashes. */
+static char *next_word(char **text)
+{
+	char *word = *text;
+	char *to = word;
+	char *from = word;
+
+	while (*from && *from != ',') {
+		if (*from == '\\' && from[1])
+			from++;
+		*to++ = *from++;
+	}
+	*text = *from ? from + 1 : NULL;
+	*to = '\0';
+	return word;
+}
+
+int mount_options_parse(const char *text, struct mount_options *options,
+			struct error *err)
+{
+	autofree char *copy = strdup(text);
+	char *rest = copy;
+	int r = 0;
+
+	if (!copy)
+		return error_set(err, -ENOMEM, "out of memory");
+	while (r == 0 && rest)
+		r = take_word(next_word(&rest), options, err);
+	return r;
+}
+
+void mount_options_done(struct mount_options *options)
+{
+	free(options->at);
+	free(options->cache);
+	free(options->jobs);
+	free(options->log);
+	text_done(&options->fuse);
+	*options = (struct mount_options){ 0 };
+}
