@@ -58,7 +58,7 @@ void log_reader_set_write_back(struct log_reader *reader, struct write_back *wri
  * -EBADMSG if some of them are beyond repair (*data is then undefined; ask again for the
  * ranges around the lost one to save the rest); -ENOENT outside the log; other errors of
  * the backend that are no damage (-ENODEV, ...) as they are. Takes up to 6 leaves of memory,
- * and k + m more while it repairs. */
+ * and k + m more while it repairs; writing back takes 2 for all readers together. */
 int log_read(struct log_reader *reader, uint64_t log_offset, void *data, size_t size,
 	     struct log_read_report *report, struct error *err);
 
