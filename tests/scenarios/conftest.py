@@ -5,6 +5,7 @@
     BLOCKFRAME_TEST_FULL   1: full counts; else reduced ones that keep the whole within minutes
     BLOCKFRAME_TEST_SEED   seeds everything that is random (default 1)
 """
+import contextlib
 import os
 import pathlib
 import random
@@ -12,6 +13,7 @@ import resource
 
 import pytest
 
+from mounted import BadMedium, Mount, no_fuse
 from program import Archive, Program, remove
 
 SEED = int(os.environ.get('BLOCKFRAME_TEST_SEED', '1'))
@@ -86,3 +88,28 @@ def new_archive(program, tmp_path):
 @pytest.fixture
 def archive(new_archive):
     return new_archive('archive')
+
+
+@pytest.fixture(scope='session')
+def fuse():
+    """For tests that mount."""
+    if reason := no_fuse():
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def mount(fuse, tmp_path):
+    """mount(archive, *args, name='mnt'): an archive as a folder, until the test ends."""
+    with contextlib.ExitStack() as stack:
+        yield lambda archive, *args, name='mnt', **options: stack.enter_context(
+            Mount(archive, tmp_path / name, *args, **options))
+
+
+@pytest.fixture
+def bad_medium(program, tmp_path):
+    """For tests that preload a library that makes media bad: what a mount needs for that."""
+    if not program.bad_medium.exists():
+        pytest.skip('this build has no preloaded library')
+    folder = tmp_path / 'bad-medium'
+    folder.mkdir()
+    return BadMedium(program.bad_medium, folder)

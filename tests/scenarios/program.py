@@ -125,6 +125,8 @@ class Program:
         self.build = pathlib.Path(build).resolve()
         self.binary = self.build / 'src/cli/blockframe'
         self.interpose = self.build / 'tests/libinterpose.so'
+        self.bad_medium = self.build / 'tests/libbad_medium.so'
+        self.large_catalog = self.build / 'tests/large_catalog'
         self.environment = {name: value for name, value in os.environ.items()
                             if not name.startswith(('BLOCKFRAME_', 'INTERPOSE_', 'XDG_'))}
         self.environment['HOME'] = str(home)

@@ -286,6 +286,25 @@ def _entry(fd, name, st):
     return entry
 
 
+def _take_down(pending, entries, links):
+    """Take down the next name of the innermost open folder."""
+    fd, prefix, names = pending[-1]
+    if not names:
+        os.close(fd)
+        pending.pop()
+        return
+    name = names.pop()
+    relative = prefix + b'/' + name if len(pending) > 1 else b''
+    st = os.stat(name, dir_fd=fd, follow_symlinks=False)
+    entries[relative] = _entry(fd, name, st)
+    if stat.S_ISDIR(st.st_mode):
+        inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+        pending.append((inner, relative, names := []))
+        names += _children(inner)
+    elif st.st_nlink > 1 and stat.S_ISREG(st.st_mode):  # names of others are not kept together
+        links.setdefault((st.st_dev, st.st_ino), []).append(relative)
+
+
 def snapshot(path):
     """{relative path: attributes} of everything at and below @path. No recursion, and names
     are looked up one at a time, so depth and length do not matter."""
@@ -294,21 +313,12 @@ def snapshot(path):
     path = os.path.abspath(os.fsencode(path))
     top, name = os.path.split(path)
     pending = [(os.open(top, os.O_RDONLY | os.O_DIRECTORY), b'', [name])]
-    while pending:
-        fd, prefix, names = pending[-1]
-        if not names:
+    try:
+        while pending:
+            _take_down(pending, entries, links)
+    finally:
+        for fd, _, _ in pending:
             os.close(fd)
-            pending.pop()
-            continue
-        name = names.pop()
-        relative = prefix + b'/' + name if len(pending) > 1 else b''
-        st = os.stat(name, dir_fd=fd, follow_symlinks=False)
-        entries[relative] = _entry(fd, name, st)
-        if stat.S_ISDIR(st.st_mode):
-            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
-            pending.append((inner, relative, _children(inner)))
-        elif st.st_nlink > 1 and stat.S_ISREG(st.st_mode):  # names of others are not kept together
-            links.setdefault((st.st_dev, st.st_ino), []).append(relative)
     for paths in links.values():
         for relative in paths:
             entries[relative]['links'] = sorted(paths)
