@@ -170,6 +170,7 @@ static void the_names_of_a_file_are_counted(void **state)
 	struct bytes path = name_of("a");
 	uint64_t count = 0;
 	int64_t node = 0;
+	bool linked;
 
 	put_link(sample->catalog, 1, "a", "a", 77);
 	put_link(sample->catalog, 1, "b", "a", 77);
@@ -180,6 +181,10 @@ static void the_names_of_a_file_are_counted(void **state)
 			 0);
 	assert_int_equal(count, 2);
 	assert_int_equal(node, node_of(sample->catalog, 0, "a"));
+	assert_int_equal(entry_is_linked(sample->catalog, node, 1, &linked, NULL), 0);
+	assert_true(linked);
+	assert_int_equal(entry_is_linked(sample->catalog, node, 2, &linked, NULL), 0);
+	assert_false(linked);
 
 	sample_end(sample->catalog, 2, "a");
 	assert_int_equal(entry_links(sample->catalog, &path, 77, VERSION_CURRENT, &count,

@@ -34,6 +34,9 @@ static const char sql_links[] =
 	"version v"
 	" ON v.node = l.node AND v.first = l.first WHERE l.path = ?1 AND v.first <= ?2"
 	" AND v.end > ?2 AND v.inode = ?3";
+static const char sql_linked[] = "SELECT 1 FROM link l CROSS JOIN version v ON v.node = "
+				 "l.node AND v.first = l.first"
+				 " WHERE l.node = ? AND v.version = ?";
 static const char sql_begun[] =
 	"SELECT " VERSION_COLUMNS ", " VERSION_LINE
 	" FROM version v INDEXED BY version_first" VERSION_JOIN_LINE
@@ -173,6 +176,22 @@ int entry_links(struct catalog *catalog, const struct bytes *path, uint64_t inod
 		*node_out = statement_i64(&s);
 	}
 	return r;
+}
+
+int entry_is_linked(struct catalog *catalog, int64_t node, uint32_t number,
+		    bool *linked_out, struct error *err)
+{
+	autostatement struct statement s = { 0 };
+	int r;
+
+	statement_begin(&s, catalog, sql_linked);
+	statement_bind_i64(&s, node);
+	statement_bind_i64(&s, number);
+	r = statement_step(&s, err);
+	if (r < 0)
+		return r;
+	*linked_out = r == 0;
+	return 0;
 }
 
 static int visit_rows(struct catalog *catalog, const char *sql, uint64_t after,

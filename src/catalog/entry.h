@@ -46,6 +46,10 @@ int entry_count_folders(struct catalog *catalog, int64_t parent, uint64_t at,
 int entry_links(struct catalog *catalog, const struct bytes *path, uint64_t inode,
 		uint64_t at, uint64_t *count_out, int64_t *node_out, struct error *err);
 
+/* Whether version @number of @node is one of several names of a file. */
+int entry_is_linked(struct catalog *catalog, int64_t node, uint32_t number,
+		    bool *linked_out, struct error *err);
+
 /* Every version that began or ended in the commits (@after, @last]; one that did both comes
  * twice. Stops at the first non-zero result of @visit and returns it. */
 int entry_visit_changes(struct catalog *catalog, uint64_t after, uint64_t last,

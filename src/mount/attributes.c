@@ -4,6 +4,8 @@
  * time of access is that of modification.
  */
 #include "mount/entry.h"
+
+#include "catalog/entry.h"
 #include "mount/file_system.h"
 
 #include <sys/stat.h>
@@ -71,6 +73,24 @@ static mode_t mode_of(const struct entry *entry)
 	return types[manifest->type] | manifest->mode;
 }
 
+/* A folder has a name in the folder above, ".", and ".." in each folder in it. */
+static int count_links(struct request *request, const struct entry *entry,
+		       struct stat *stat)
+{
+	uint64_t folders = 0;
+	int r = 0;
+
+	stat->st_nlink = (nlink_t)entry->links;
+	if (!entry_is_folder(entry))
+		return 0;
+	if (entry->inode.kind != INODE_VERSIONS)
+		r = entry_count_folders(request->catalog, entry->inode.node,
+					entry_commit(request, &entry->inode), &folders,
+					&request->err);
+	stat->st_nlink = (nlink_t)(folders + 2);
+	return r;
+}
+
 static void apply_masks(const struct mount_masks *masks, struct stat *stat)
 {
 	if (masks->has_uid)
@@ -81,13 +101,11 @@ static void apply_masks(const struct mount_masks *masks, struct stat *stat)
 		stat->st_mode = (stat->st_mode & S_IFMT) | (0777 & ~masks->umask);
 }
 
-int entry_stat(const struct request *request, const struct entry *entry,
-	       struct stat *stat_out)
+int entry_stat(struct request *request, const struct entry *entry, struct stat *stat_out)
 {
 	const struct manifest *manifest = &entry->manifest;
 	struct stat stat = {
 		.st_mode = mode_of(entry),
-		.st_nlink = (nlink_t)entry->links,
 		.st_uid = manifest->uid,
 		.st_gid = manifest->gid,
 		.st_rdev = manifest->device,
@@ -98,6 +116,8 @@ int entry_stat(const struct request *request, const struct entry *entry,
 	int r;
 
 	r = inode_encode(&entry->inode, &number);
+	if (r == 0)
+		r = count_links(request, entry, &stat);
 	if (r < 0)
 		return r;
 	stat.st_ino = number;

@@ -92,18 +92,6 @@ static int follow_link(struct request *request, struct entry *entry)
 	return r;
 }
 
-static int count_folders(struct request *request, struct entry *entry)
-{
-	uint64_t count = 0;
-	int r;
-
-	r = entry_count_folders(request->catalog, entry->inode.node,
-				entry_commit(request, &entry->inode), &count,
-				&request->err);
-	entry->links = count + 2;
-	return r;
-}
-
 int entry_of_row(struct request *request, const struct inode *folder, struct entry *entry)
 {
 	int r;
@@ -115,7 +103,7 @@ int entry_of_row(struct request *request, const struct inode *folder, struct ent
 	if (entry->row.type == ENTRY_DIRECTORY) {
 		entry->inode.kind = folder->kind;
 		entry->inode.number = folder->number;
-		return count_folders(request, entry);
+		return 0;
 	}
 	entry->inode.kind = INODE_VERSION;
 	entry->inode.number = entry->row.version;
@@ -166,18 +154,9 @@ static int set_top_times(struct request *request, struct entry *entry)
 
 static int load_top(struct request *request, struct entry *entry)
 {
-	int r;
-
 	entry->manifest.type = ENTRY_DIRECTORY;
 	entry->manifest.mode = 0755;
-	r = set_top_times(request, entry);
-	if (r != 0)
-		return r;
-	if (entry->inode.kind == INODE_VERSIONS) {
-		entry->links = 2;
-		return 0;
-	}
-	return count_folders(request, entry);
+	return set_top_times(request, entry);
 }
 
 static int load(struct request *request, struct entry *entry)
@@ -192,15 +171,11 @@ static int load(struct request *request, struct entry *entry)
 		r = decode(request, entry);
 	if (r != 0)
 		return r;
-	if (inode->kind == INODE_VERSIONS) {
-		entry->links = 2;
+	if (inode->kind == INODE_VERSIONS)
 		return 0;
-	}
 	if ((entry->row.type == ENTRY_DIRECTORY) == (inode->kind == INODE_VERSION))
 		return CATALOG_END;
-	if (inode->kind == INODE_VERSION)
-		return follow_link(request, entry);
-	return count_folders(request, entry);
+	return inode->kind == INODE_VERSION ? follow_link(request, entry) : 0;
 }
 
 int entry_load(struct request *request, const struct inode *inode,

@@ -15,8 +15,7 @@ struct entry {
 	struct inode inode;
 	struct version_row row; /* with its line; of the top only zeroes */
 	struct manifest manifest;
-	uint64_t
-		links; /* names of the file; of a folder 2 and one for each folder in it */
+	uint64_t links; /* names of the file; 0 for a folder (entry_stat() counts) */
 };
 
 void entry_done(struct entry *entry);
@@ -44,5 +43,4 @@ uint64_t entry_commit(const struct request *request, const struct inode *inode);
 bool entry_is_folder(const struct entry *entry);
 
 /* What stat() shows (attributes.c). */
-int entry_stat(const struct request *request, const struct entry *entry,
-	       struct stat *stat_out);
+int entry_stat(struct request *request, const struct entry *entry, struct stat *stat_out);

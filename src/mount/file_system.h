@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct bare_inodes;
 struct health;
 
 /* Owners and permissions shown instead of the archive's. */
@@ -34,6 +35,7 @@ struct file_system {
 	struct mount_masks masks;
 	double timeout; /* seconds that the kernel may remember what it was told */
 	struct read_buffers buffers;
+	struct bare_inodes *bare;
 	void (*ready)(
 		void *context); /* called when the kernel has begun to ask; or NULL */
 	void *ready_context;

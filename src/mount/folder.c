@@ -82,47 +82,73 @@ static int name_at(const struct reading *reading, uint64_t offset, struct bytes 
 	return r;
 }
 
-/* The line has to be that of the name it is shown under: of @folder's key and the name. */
-static bool is_in_folder(const struct entry *entry, const struct bytes *folder)
+/* The line has to be that of the name it is shown under: of @folder's key and the name. To be
+ * asked of the row as it was listed, before it makes way for the file's first name. */
+static int check_folder(const struct reading *reading, const struct version_row *row,
+			const struct bytes *folder)
 {
-	const struct bytes *key = &entry->manifest.key;
-	size_t name_size = key_name_size(key->data, key->size);
-	size_t folder_size = key->size > name_size ? key->size - name_size - 1 : 0;
+	struct error *err = &reading->request->err;
+	uint8_t key[MANIFEST_KEY_MAX];
+	size_t folder_size;
+	size_t key_size;
+	int r;
 
-	return folder_size == folder->size &&
-	       (folder_size == 0 || memcmp(key->data, folder->data, folder_size) == 0);
+	r = manifest_decode_key(row->line, row->line_size, key, &key_size, err);
+	if (r < 0)
+		return r;
+	folder_size = key_size - key_name_size(key, key_size);
+	folder_size -= folder_size > 0; /* the zero byte between them */
+	if (folder_size == folder->size &&
+	    (folder_size == 0 || memcmp(key, folder->data, folder_size) == 0))
+		return 0;
+	return error_set(err, -EBADMSG, "catalog is damaged (a manifest of another path)");
 }
 
 /* Add the entry of @row with everything, which is moved out of it. */
 static int add_complete(const struct reading *reading, struct version_row *row,
 			const struct bytes *folder_key, const char *name, uint64_t offset)
 {
+	int r = check_folder(reading, row, folder_key);
 	autoentry entry = { .row = *row };
 	struct found found;
-	int r;
 
 	*row = (struct version_row){ 0 };
-	r = entry_of_row(reading->request, &reading->folder, &entry);
-	if (r == 0 && !is_in_folder(&entry, folder_key))
-		return error_set(&reading->request->err, -EBADMSG,
-				 "catalog is damaged (a manifest of another path)");
-	if (r == 0) {
-		found.inode = entry.inode;
-		r = entry_stat(reading->request, &entry, &found.stat);
-	}
+	if (r == 0)
+		r = entry_of_row(reading->request, &reading->folder, &entry);
+	if (r == 0)
+		r = look_up_entry(reading->request, &entry, &found);
 	if (r < 0)
 		return r == -EOVERFLOW ? 0 : r;
 	return reading->sink->add(reading->sink, name, &found, true, offset) ? 0 : FULL;
 }
 
-/* Names of one file have the number of the first of them; a listing without lines can't
- * know that, and has to look. */
+/* Names of one file have the number of the first of them. A listing without lines does not
+ * tell which names these are. */
+static int find_first_name(const struct reading *reading, struct inode *inode)
+{
+	struct request *request = reading->request;
+	autoentry entry = { 0 };
+	bool linked = false;
+	int r;
+
+	r = entry_is_linked(request->catalog, inode->node, inode->number, &linked,
+			    &request->err);
+	if (r < 0 || !linked)
+		return r;
+	r = entry_load(request, inode, &entry);
+	if (r == 0)
+		*inode = entry.inode;
+	return r;
+}
+
 static int add_row(const struct reading *reading, struct version_row *row,
 		   const struct bytes *folder_key)
 {
 	uint64_t offset = (uint64_t)row->node + DOTS;
 	struct inode inode = reading->folder;
 	char name[KEY_COMPONENT_MAX + 1];
+	mode_t type = S_IFDIR;
+	int r;
 
 	memcpy(name, row->name.data, row->name.size);
 	name[row->name.size] = '\0';
@@ -132,10 +158,12 @@ static int add_row(const struct reading *reading, struct version_row *row,
 	if (inode.kind != INODE_VERSIONS && row->type != ENTRY_DIRECTORY) {
 		inode.kind = INODE_VERSION;
 		inode.number = row->version;
+		type = types[row->type];
+		r = find_first_name(reading, &inode);
+		if (r < 0)
+			return r;
 	}
-	return add_plain(reading, name, &inode,
-			 inode.kind == INODE_VERSION ? types[row->type] : S_IFDIR,
-			 offset);
+	return add_plain(reading, name, &inode, type, offset);
 }
 
 static int add_rows(const struct reading *reading, struct listing *listing,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "mount/look_up.h"
 
+#include "mount/bare_inodes.h"
 #include "mount/entry.h"
 #include "mount/file_system.h"
 #include "mount/special.h"
@@ -13,11 +14,16 @@ static bool is(const struct bytes *name, const char *text)
 	return name->size == strlen(text) && memcmp(name->data, text, name->size) == 0;
 }
 
-static int describe(const struct request *request, const struct entry *entry,
-		    struct found *found_out)
+int look_up_entry(struct request *request, const struct entry *entry,
+		  struct found *found_out)
 {
+	int r;
+
 	found_out->inode = entry->inode;
-	return entry_stat(request, entry, &found_out->stat);
+	r = entry_stat(request, entry, &found_out->stat);
+	if (r == 0 && entry->manifest.xattr_count == 0)
+		bare_inodes_add(request->fs->bare, found_out->stat.st_ino);
+	return r;
 }
 
 int look_up_inode(struct request *request, const struct inode *inode,
@@ -31,7 +37,7 @@ int look_up_inode(struct request *request, const struct inode *inode,
 		return special_stat(request, inode, &found_out->stat);
 	}
 	r = entry_load(request, inode, &entry);
-	return r < 0 ? r : describe(request, &entry, found_out);
+	return r < 0 ? r : look_up_entry(request, &entry, found_out);
 }
 
 int look_up_parent(struct request *request, const struct inode *folder,
@@ -80,5 +86,5 @@ int look_up_name(struct request *request, const struct inode *folder,
 	if (folder->epoch != backing_epoch(request->backing) && folder->node != 0)
 		return -ESTALE;
 	r = entry_lookup(request, folder, name, &entry);
-	return r < 0 ? r : describe(request, &entry, found_out);
+	return r < 0 ? r : look_up_entry(request, &entry, found_out);
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 struct bytes;
+struct entry;
 struct request;
 
 /* What the kernel is told of an inode. */
@@ -15,6 +16,10 @@ struct found {
 	struct inode inode;
 	struct stat stat;
 };
+
+/* What the kernel is told of @entry. */
+int look_up_entry(struct request *request, const struct entry *entry,
+		  struct found *found_out);
 
 /* @name in @folder, also "." and "..". -ENOENT, -ENOTDIR, -ESTALE. */
 int look_up_name(struct request *request, const struct inode *folder,

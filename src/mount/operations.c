@@ -10,6 +10,7 @@
 
 #include "archive/archive.h"
 #include "base/log.h"
+#include "mount/bare_inodes.h"
 #include "mount/entry.h"
 #include "mount/file.h"
 #include "mount/file_system.h"
@@ -203,10 +204,11 @@ static bool add_entry(struct folder_sink *sink, const char *name,
 static void read_folder(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
 			bool plus)
 {
-	autofree char *data = malloc(size);
+	struct read_buffers *buffers = &file_system_of(req)->buffers;
+	uint8_t *data = read_buffers_take(buffers, size);
 	struct reply reply = { .sink = { add_entry, plus },
 			       .req = req,
-			       .data = data,
+			       .data = (char *)data,
 			       .size = size,
 			       .plus = plus };
 	autorequest request = { 0 };
@@ -220,10 +222,12 @@ static void read_folder(fuse_req_t req, fuse_ino_t number, size_t size, off_t of
 		r = folder_list(&request, &folder, (uint64_t)offset, &reply.sink);
 	if (r < 0) {
 		reply_error(&request, req, r);
-		return;
+	} else {
+		request_end(&request);
+		(void)fuse_reply_buf(req, reply.data, reply.used);
 	}
-	request_end(&request);
-	(void)fuse_reply_buf(req, data, reply.used);
+	if (data)
+		read_buffers_give(buffers, data, size);
 }
 
 static void op_readdir(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
@@ -393,6 +397,10 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t number, const char *name, siz
 	struct inode inode;
 	int r;
 
+	if (bare_inodes_have(file_system_of(req)->bare, number) && !xattr_is_own(name)) {
+		(void)fuse_reply_err(req, ENODATA);
+		return;
+	}
 	r = begin(&request, req, number, &inode);
 	if (r == 0)
 		r = xattr_get(&request, &inode, name, &value);
@@ -407,6 +415,10 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t number, size_t size)
 	struct inode inode;
 	int r;
 
+	if (bare_inodes_have(file_system_of(req)->bare, number)) {
+		reply_xattr(&request, req, 0, &names, size);
+		return;
+	}
 	r = begin(&request, req, number, &inode);
 	if (r == 0)
 		r = xattr_list(&request, &inode, &names);

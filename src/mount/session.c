@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/number.h"
 #include "catalog/history.h"
+#include "mount/bare_inodes.h"
 #include "mount/health.h"
 #include "mount/mountpoint.h"
 #include "mount/operations.h"
@@ -42,6 +43,7 @@ static void session_done(struct session *session)
 	if (session->fuse)
 		fuse_session_destroy(session->fuse);
 	backing_unref(session->fs.backing);
+	free(session->fs.bare);
 	health_free(session->fs.health);
 	read_buffers_done(&session->fs.buffers);
 	mutex_done(&session->fs.mutex);
@@ -78,6 +80,9 @@ static int open_archive(struct session *session, struct error *err)
 	r = health_new(&fs->health, err);
 	if (r < 0)
 		return r;
+	fs->bare = bare_inodes_new();
+	if (!fs->bare)
+		return error_set(err, -ENOMEM, "no memory for a mount");
 	archive.observer = health_observer(fs->health);
 	r = backing_open(&archive, 0, &fs->backing, err);
 	if (r < 0)

@@ -247,11 +247,15 @@ static int get_own(struct request *request, const struct entry *entry, const cha
 	return r < 0 ? r : take_text(&text, value_out);
 }
 
+bool xattr_is_own(const char *name)
+{
+	return strncmp(name, OWN_PREFIX, strlen(OWN_PREFIX)) == 0;
+}
+
 /* What the file itself has goes first: it may come from a mount like this one. */
 int xattr_get(struct request *request, const struct inode *inode, const char *name,
 	      struct bytes *value_out)
 {
-	size_t prefix = strlen(OWN_PREFIX);
 	autoentry entry = { 0 };
 	int r;
 
@@ -263,8 +267,8 @@ int xattr_get(struct request *request, const struct inode *inode, const char *na
 	if (!shows(&entry, name))
 		return -ENODATA;
 	r = get_stored(request, &entry, name, value_out);
-	if (r == -ENODATA && strncmp(name, OWN_PREFIX, prefix) == 0)
-		r = get_own(request, &entry, name + prefix, value_out);
+	if (r == -ENODATA && xattr_is_own(name))
+		r = get_own(request, &entry, name + strlen(OWN_PREFIX), value_out);
 	return r;
 }
 

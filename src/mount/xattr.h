@@ -18,7 +18,12 @@
 #include "merkle/key.h"
 #include "mount/inode.h"
 
+#include <stdbool.h>
+
 struct request;
+
+/* Whether @name is one of the mount's own. */
+bool xattr_is_own(const char *name);
 
 /* The value of @name; the caller frees value_out->data. -ENODATA. */
 int xattr_get(struct request *request, const struct inode *inode, const char *name,

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#include "mount/bare_inodes.h"
+
+#include "mount/inode.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define SLOTS (1u << 16)
+
+struct bare_inodes {
+	_Atomic uint64_t slots[SLOTS]; /* inode numbers; 0: free */
+};
+
+struct bare_inodes *bare_inodes_new(void)
+{
+	return calloc(1, sizeof(struct bare_inodes));
+}
+
+static _Atomic uint64_t *slot_of(struct bare_inodes *bare, uint64_t number)
+{
+	uint64_t mixed = number * UINT64_C(0x9e3779b97f4a7c15);
+
+	return &bare->slots[mixed >> 48 & (SLOTS - 1)];
+}
+
+void bare_inodes_add(struct bare_inodes *bare, uint64_t number)
+{
+	struct inode inode;
+
+	if (inode_decode(number, &inode) && inode.kind == INODE_VERSION)
+		atomic_store_explicit(slot_of(bare, number), number,
+				      memory_order_relaxed);
+}
+
+bool bare_inodes_have(struct bare_inodes *bare, uint64_t number)
+{
+	return atomic_load_explicit(slot_of(bare, number), memory_order_relaxed) ==
+	       number;
+}
