@@ -274,6 +274,80 @@ static void a_stored_frame_is_recognised_by_its_headers_alone(void **state)
 	assert_true(frame_is_stored(encoded, frame_bound(size), size));
 }
 
+static void check_prefix(size_t encoded_size, size_t have, size_t wanted, bool whole)
+{
+	uint8_t *exact = malloc(have); /* so that a read behind it is noticed */
+	size_t got = 0;
+
+	assert_non_null(exact);
+	memcpy(exact, encoded, have);
+	memset(decoded, 0x5a, sizeof(decoded));
+	assert_int_equal(frame_decode_prefix(decoder, exact, have, decoded, wanted,
+					     FRAME_SIZE_MAX, &got, NULL),
+			 0);
+	assert_true(whole ? got == wanted : got <= wanted);
+	assert_true(have < encoded_size || got == wanted);
+	assert_memory_equal(decoded, content, got);
+	if (wanted < FRAME_SIZE_MAX)
+		assert_int_equal(decoded[wanted], 0x5a);
+	free(exact);
+}
+
+static void every_prefix_is_decoded_alone(void **state)
+{
+	size_t size;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) { /* compressed, and stored */
+		if (i == 0)
+			fill_text(content, sizeof(content));
+		else
+			fill_random(content, sizeof(content));
+		size = encode(sizeof(content), NULL);
+		for (unsigned j = 0; j < SIZE_COUNT; j++)
+			check_prefix(size, size, sizes[j], true);
+		for (size_t have = 20; have < size; have += size / 50)
+			check_prefix(size, have, FRAME_SIZE_MAX, false);
+		/* The first block is complete where the second one begins. */
+		check_prefix(size, size - 20, FRAME_BLOCK_SIZE, true);
+		check_round_trip(sizeof(content), size);
+	}
+}
+
+static void a_prefix_of_another_size_or_of_damage_is_refused(void **state)
+{
+	size_t size, got = 7;
+
+	(void)state;
+	fill_text(content, 200000);
+	size = encode(200000, NULL);
+	assert_int_equal(frame_decode_prefix(decoder, encoded, size, decoded, 100, 200001,
+					     &got, NULL),
+			 -EBADMSG);
+	encoded[9] = 0xff; /* a block of reserved type, or too large */
+	encoded[10] = 0xff;
+	encoded[11] = 0xff;
+	assert_int_equal(frame_decode_prefix(decoder, encoded, size, decoded, 100, 200000,
+					     &got, NULL),
+			 -EBADMSG);
+	assert_int_equal(got, 7);
+}
+
+static void what_has_a_stored_frames_size_must_be_one(void **state)
+{
+	size_t size = frame_bound(1000);
+
+	(void)state;
+	fill_random(content, 1000);
+	assert_int_equal(encode(1000, NULL), size);
+	assert_true(frame_size_is_stored(size, 1000));
+	assert_false(frame_size_is_stored(size - 1, 1000));
+	assert_false(frame_size_is_stored(size, 0));
+	encoded[9] |= 1 << 1; /* a run-length block would be shorter */
+	assert_int_equal(frame_decode(decoder, encoded, size, decoded, 1000, NULL),
+			 -EBADMSG);
+}
+
 static void arguments_out_of_range_are_refused(void **state)
 {
 	struct frame_encoder *other = NULL;
@@ -324,6 +398,9 @@ int main(void)
 		cmocka_unit_test(every_truncation_and_every_extra_byte_is_refused),
 		cmocka_unit_test(two_frames_and_skippable_frames_are_refused),
 		cmocka_unit_test(a_stored_frame_is_recognised_by_its_headers_alone),
+		cmocka_unit_test(every_prefix_is_decoded_alone),
+		cmocka_unit_test(a_prefix_of_another_size_or_of_damage_is_refused),
+		cmocka_unit_test(what_has_a_stored_frames_size_must_be_one),
 		cmocka_unit_test(arguments_out_of_range_are_refused),
 	};
 

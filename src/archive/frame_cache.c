@@ -38,8 +38,10 @@
 #define STEP (1u << 20)        /* bytes taken from the budget at a time */
 #define ROUNDING (16u << 10)   /* bytes: sizes of memory, so that it can be handed on */
 #define BUCKETS_MAX 4096u
-#define NEW_SHARE 4u           /* the part of a full cache that is for NEW */
-#define GONE_SIZE (256u << 10) /* bytes of cache for which one key is remembered */
+#define NEW_SHARE 4u /* the part of a full cache that is for NEW */
+#define GONE_SIZE \
+	(256u << 10) /* bytes of cache for which one key is remembered: who comes
+				* back later than that would not be found in MAIN, either */
 #define GONE_MIN 64u
 #define SPARE_SHARE 8u        /* of the budget: what the cache leaves to others ... */
 #define SPARE_MAX (32u << 20) /* ... in bytes at most */
@@ -256,14 +258,14 @@ static void dequeue_locked(struct shard *shard, struct entry *entry)
 
 /* Room. */
 
-static void remember_locked(struct frame_cache *cache, struct shard *shard,
-			    struct entry *entry) requires_mutex(shard->mutex)
+static void remember_locked(struct shard *shard, struct entry *entry)
+	requires_mutex(shard->mutex)
 {
 	struct queue *gone = &shard->queues[STATE_GONE];
-	size_t limit = cache->shard_size / GONE_SIZE;
+	size_t limit = shard->reserved / GONE_SIZE;
 
 	enqueue_locked(shard, entry, STATE_GONE);
-	if (gone->count > (limit > GONE_MIN ? limit : GONE_MIN)) {
+	while (gone->count > (limit > GONE_MIN ? limit : GONE_MIN)) {
 		struct entry *oldest = gone->oldest;
 
 		dequeue_locked(shard, oldest);
@@ -281,8 +283,8 @@ static struct entry *oldest_unused(const struct queue *queue)
 }
 
 /* Take the memory of one frame; NULL: all are in use. */
-static uint8_t *evict_locked(struct frame_cache *cache, struct shard *shard,
-			     size_t *size_out) requires_mutex(shard->mutex)
+static uint8_t *evict_locked(struct shard *shard, size_t *size_out)
+	requires_mutex(shard->mutex)
 {
 	struct queue *fresh = &shard->queues[STATE_NEW];
 	struct queue *popular = &shard->queues[STATE_MAIN];
@@ -306,13 +308,13 @@ static uint8_t *evict_locked(struct frame_cache *cache, struct shard *shard,
 	if (entry->again)
 		remove_locked(shard, entry);
 	else
-		remember_locked(cache, shard, entry);
+		remember_locked(shard, entry);
 	return data;
 }
 
-static bool budget_is_short(const struct frame_cache *cache)
+static bool budget_has(const struct frame_cache *cache, uint64_t size)
 {
-	return cache->budget && budget_available(cache->budget) < cache->spare;
+	return !cache->budget || budget_available(cache->budget) >= size;
 }
 
 /* Take another step from the budget. */
@@ -321,10 +323,10 @@ static bool grow_locked(struct frame_cache *cache, struct shard *shard)
 {
 	size_t step = cache->shard_size - shard->reserved;
 
-	if (step == 0 || budget_is_short(cache))
-		return false;
 	if (step > STEP)
 		step = STEP;
+	if (step == 0 || !budget_has(cache, cache->spare + step))
+		return false;
 	if (cache->budget && budget_reserve(cache->budget, step, "cache", NULL) < 0)
 		return false;
 	shard->reserved += step;
@@ -337,12 +339,12 @@ static void shrink_locked(struct frame_cache *cache, struct shard *shard)
 {
 	size_t keep;
 
-	if (shard->reserved < 2 * STEP || !budget_is_short(cache))
+	if (shard->reserved < 2 * STEP || budget_has(cache, cache->spare))
 		return;
 	keep = shard->reserved - STEP;
 	while (shard->used > keep) {
 		size_t size;
-		uint8_t *data = evict_locked(cache, shard, &size);
+		uint8_t *data = evict_locked(shard, &size);
 
 		if (!data)
 			return;
@@ -366,7 +368,7 @@ static uint8_t *make_room_locked(struct frame_cache *cache, struct shard *shard,
 		if (grow_locked(cache, shard))
 			continue;
 		free(data);
-		data = evict_locked(cache, shard, &evicted);
+		data = evict_locked(shard, &evicted);
 		if (!data)
 			return NULL;
 		if (evicted != size)
@@ -410,13 +412,13 @@ static enum frame_found begin_locked(struct frame_cache *cache, struct shard *sh
 	return FRAME_LOAD;
 }
 
-static void note_part_locked(struct frame_cache *cache, struct shard *shard,
-			     const struct frame_key *key) requires_mutex(shard->mutex)
+static void note_part_locked(struct shard *shard, const struct frame_key *key)
+	requires_mutex(shard->mutex)
 {
 	struct entry *entry = add_locked(shard, key);
 
 	if (entry)
-		remember_locked(cache, shard, entry);
+		remember_locked(shard, entry);
 }
 
 enum frame_found frame_cache_get(struct frame_cache *cache, const struct frame_key *key,
@@ -432,7 +434,7 @@ enum frame_found frame_cache_get(struct frame_cache *cache, const struct frame_k
 		entry = find_locked(shard, key);
 	}
 	if (!entry && want == FRAME_PART) {
-		note_part_locked(cache, shard, key);
+		note_part_locked(shard, key);
 		return FRAME_NONE;
 	}
 	if (!entry || entry->state == STATE_GONE)

@@ -5,7 +5,7 @@
  *
  * Who reads in order is told from who does not by streams: places where a read would go on
  * from an earlier one. The kernel asks for several stretches at a time and its requests
- * overtake each other, so a read near such a place (NEAR) belongs to its stream, too. Up to
+ * overtake each other, so a read near such a place belongs to its stream, too. Up to
  * STREAM_COUNT of them are followed in one file; the one that was longest not used goes when
  * a read fits none.
  *
@@ -33,7 +33,8 @@
 #include <stdlib.h>
 
 #define STREAM_COUNT 4u
-#define NEAR (4u << 20)       /* bytes */
+#define NEAR_READS 8u         /* of the size at hand: what counts as near ... */
+#define NEAR_MAX (4u << 20)   /* ... and in bytes at most */
 #define LARGE (128u << 10)    /* bytes: a read that is likely to go on */
 #define WINDOW_MIN (1u << 20) /* bytes */
 #define WINDOW_MAX (8u << 20) /* bytes */
@@ -132,22 +133,27 @@ uint64_t open_file_size(const struct open_file *file)
 
 /* Streams. */
 
-static bool is_near(const struct stream *stream, uint64_t offset)
+/* The larger the reads, the more of them may be under way. */
+static bool is_near(const struct stream *stream, uint64_t offset, size_t size)
 {
-	return stream->reads > 0 && offset + NEAR >= stream->next &&
-	       offset <= stream->next + NEAR;
+	uint64_t near = NEAR_READS * (uint64_t)size;
+
+	if (near > NEAR_MAX)
+		near = NEAR_MAX;
+	return stream->reads > 0 && offset + near >= stream->next &&
+	       offset <= stream->next + near;
 }
 
-/* The stream that a read at @offset goes on with; a new one if there is none. */
-static struct stream *find_stream_locked(struct open_file *file, uint64_t offset)
-	requires_mutex(file->mutex)
+/* The stream that a read goes on with; a new one if there is none. */
+static struct stream *find_stream_locked(struct open_file *file, uint64_t offset,
+					 size_t size) requires_mutex(file->mutex)
 {
 	struct stream *oldest = &file->streams[0];
 
 	for (unsigned i = 0; i < STREAM_COUNT; i++) {
 		struct stream *stream = &file->streams[i];
 
-		if (is_near(stream, offset))
+		if (is_near(stream, offset, size))
 			return stream;
 		if (stream->used < oldest->used)
 			oldest = stream;
@@ -186,7 +192,7 @@ static struct outlook note_read(struct open_file *file, uint64_t offset, size_t 
 	struct stream *stream;
 
 	mutex_scope(&file->mutex);
-	stream = find_stream_locked(file, offset);
+	stream = find_stream_locked(file, offset, size);
 	if (stream->reads > 0 || size >= LARGE || offset == 0)
 		outlook.want = FRAME_WHOLE;
 	outlook.stream = stream;

@@ -27,9 +27,9 @@
 #include "archive/segment_reader.h"
 
 #include "archive/source.h"
+#include "archive/stored_frames.h"
 #include "base/error.h"
 #include "chunker/frame.h"
-#include "merkle/tree.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -224,28 +224,6 @@ static int get_stored(struct segment_reader *reader, uint32_t number, size_t wan
 
 /* Whole frames. */
 
-static int verify_frame(const struct segment_ref *segment, uint32_t number,
-			const uint8_t *data, struct error *err)
-{
-	const struct segment_frame *frame = &segment->table->frames[number];
-	struct hash hash;
-
-	if (segment->unproven)
-		return 0;
-	if (segment->info.kind == SEGMENT_PACK)
-		hash_bytes(data, frame->content_size, &hash);
-	else
-		tree_subtree_cv(
-			data, frame->content_size,
-			(segment->index * SEGMENT_SIZE_MAX + frame->content_offset) /
-				TREE_CHUNK_SIZE,
-			&hash);
-	if (!hash_equal(&hash, &segment->table->hashes[number]))
-		return error_set(err, -EBADMSG, "frame %" PRIu32 " has another hash",
-				 number);
-	return 0;
-}
-
 /* Get, decode and verify frame @number into @data. */
 static int load_frame(struct segment_reader *reader, uint32_t number, size_t wanted,
 		      uint8_t *data, struct error *err)
@@ -262,7 +240,7 @@ static int load_frame(struct segment_reader *reader, uint32_t number, size_t wan
 	if (r < 0)
 		return r;
 	reader->counters.misses++;
-	return verify_frame(reader->segment, number, data, err);
+	return segment_check_frame(reader->segment, number, data, err);
 }
 
 static struct frame_key key_of(const struct segment_reader *reader, uint32_t number)
@@ -415,93 +393,28 @@ static int read_frame(struct segment_reader *reader, struct reading_range *range
 
 /* Stored frames, leaf by leaf. */
 
-static bool is_stored(const struct segment_frame *frame)
-{
-	return frame_size_is_stored(frame->stored_size, frame->content_size);
-}
-
-/* Where byte @skip of the frame's content lies, from the segment's start. */
-static uint32_t place_of(const struct segment_frame *frame, uint32_t skip)
-{
-	return frame->stored_offset +
-	       (uint32_t)frame_stored_offset(frame->content_size, skip);
-}
-
-/* How much of the range lies in stored frames that fit into the run together. *end_out is
- * where it ends, from the segment's start. */
-static size_t stored_stretch(const struct segment_reader *reader,
-			     const struct reading_range *range, uint32_t *end_out)
-{
-	const struct segment_frame *frame = frame_at(reader, range->number);
-	const struct segment_frame *behind =
-		frame_at(reader, reader->segment->table->frame_count);
-	uint32_t start = place_of(frame, range->skip);
-	uint32_t skip = range->skip;
-	size_t n = 0;
-
-	for (; frame < behind && is_stored(frame) && n < range->size; frame++) {
-		size_t take = frame->content_size - skip;
-		uint32_t end;
-
-		if (take > range->size - n)
-			take = range->size - n;
-		end = place_of(frame, skip + (uint32_t)take - 1) + 1;
-		if (end - start > RUN_SIZE)
-			break;
-		*end_out = end;
-		n += take;
-		skip = 0;
-	}
-	return n;
-}
-
-/* Copy @n bytes of content from the run, which begins with the range's first one. */
-static void copy_blocks(const struct segment_reader *reader,
-			const struct reading_range *range, size_t n)
-{
-	const struct segment_frame *frame = frame_at(reader, range->number);
-	uint32_t start = place_of(frame, range->skip);
-	uint32_t skip = range->skip;
-	uint8_t *out = range->data;
-
-	while (n > 0) {
-		size_t length = FRAME_BLOCK_SIZE - skip % FRAME_BLOCK_SIZE;
-
-		if (length > frame->content_size - skip)
-			length = frame->content_size - skip;
-		if (length > n)
-			length = n;
-		memcpy(out, reader->run + (place_of(frame, skip) - start), length);
-		out += length;
-		n -= length;
-		skip += (uint32_t)length;
-		if (skip == frame->content_size) {
-			frame++;
-			skip = 0;
-		}
-	}
-}
-
 /* As much of the range, which begins in a stored frame, as one fetch gives. */
 static int read_leaves(struct segment_reader *reader, const struct reading_range *range,
 		       size_t *n_out, struct error *err)
 {
-	uint32_t start = place_of(frame_at(reader, range->number), range->skip);
-	uint32_t end = start;
-	size_t n = stored_stretch(reader, range, &end);
-	bool direct = end - start == n; /* no header in between */
+	struct stored_stretch stretch;
+	uint8_t *to = range->data;
 	int r;
 
-	if (!direct)
+	stored_stretch_find(reader->segment->table, range->number, range->skip,
+			    range->size, RUN_SIZE, &stretch);
+	if (!stored_stretch_is_plain(&stretch)) {
+		to = reader->run;
 		reader->run_count = 0;
-	r = source_part(reader->source, reader->segment, start, end - start,
-			direct ? range->data : reader->run, err);
+	}
+	r = source_part(reader->source, reader->segment, stretch.start,
+			stretch.end - stretch.start, to, err);
 	if (r < 0)
 		return r;
-	if (!direct)
-		copy_blocks(reader, range, n);
-	reader->counters.stored_bytes += n;
-	*n_out = n;
+	if (to != range->data)
+		stored_stretch_copy(&stretch, to, range->data);
+	reader->counters.stored_bytes += stretch.size;
+	*n_out = stretch.size;
 	return 0;
 }
 
@@ -537,7 +450,7 @@ static int read_some(struct segment_reader *reader, uint32_t position, uint8_t *
 
 	if (frame->stored_size == 0)
 		return fetch_run(reader, range.number, 1, err); /* says what is lost */
-	if (reader->serves && is_stored(frame)) {
+	if (reader->serves && stored_frame(frame)) {
 		r = read_leaves(reader, &range, n_out, err);
 		if (r != -EBADMSG || range.skip + size <= frame->content_size)
 			return r;
@@ -609,7 +522,7 @@ static int read_rest(struct segment_reader *reader, uint32_t position, uint8_t *
 	int r;
 
 	cut_to_frame(reader, &range);
-	if (is_stored(frame)) {
+	if (stored_frame(frame)) {
 		*n_out = read_good_leaves(reader, &range);
 		return *n_out > 0 ? 0 : -EBADMSG;
 	}
@@ -656,7 +569,7 @@ int segment_reader_load(struct segment_reader *reader, uint32_t position, uint32
 		int r;
 
 		position = stored->content_offset + stored->content_size;
-		if (stored->stored_size == 0 || (reader->serves && is_stored(stored)))
+		if (stored->stored_size == 0 || (reader->serves && stored_frame(stored)))
 			continue;
 		if (frame_cache_get(reader->cache, &key, FRAME_AHEAD, &frame) !=
 		    FRAME_LOAD)

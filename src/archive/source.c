@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "archive/source.h"
 
+#include "base/error.h"
+#include "merkle/tree.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
 int source_page(struct source *source, const struct hash *hash, struct bytes *payload_out,
 		struct error *err)
 {
@@ -23,6 +29,28 @@ int source_frames(struct source *source, const struct segment_ref *segment,
 		  uint32_t first, uint32_t count, uint8_t *data, struct error *err)
 {
 	return source->ops->frames(source, segment, first, count, data, err);
+}
+
+int segment_check_frame(const struct segment_ref *segment, uint32_t number,
+			const uint8_t *data, struct error *err)
+{
+	const struct segment_frame *frame = &segment->table->frames[number];
+	struct hash hash;
+
+	if (segment->unproven)
+		return 0;
+	if (segment->info.kind == SEGMENT_PACK)
+		hash_bytes(data, frame->content_size, &hash);
+	else
+		tree_subtree_cv(
+			data, frame->content_size,
+			(segment->index * SEGMENT_SIZE_MAX + frame->content_offset) /
+				TREE_CHUNK_SIZE,
+			&hash);
+	if (!hash_equal(&hash, &segment->table->hashes[number]))
+		return error_set(err, -EBADMSG, "frame %" PRIu32 " has another hash",
+				 number);
+	return 0;
 }
 
 bool source_has_parts(const struct source *source)

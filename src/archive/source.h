@@ -66,6 +66,11 @@ void source_segment_unref(struct source *source, const struct segment_ref *segme
 int source_frames(struct source *source, const struct segment_ref *segment,
 		  uint32_t first, uint32_t count, uint8_t *data, struct error *err);
 
+/* Whether @data is the content of frame @number, by the hash in the table (an unproven segment
+ * has none). -EBADMSG. */
+int segment_check_frame(const struct segment_ref *segment, uint32_t number,
+			const uint8_t *data, struct error *err);
+
 /* Whether the source verifies what it returns by itself, leaf by leaf, so that parts of
  * frames may be used without the frame's hash. Only then: stored bytes [offset, offset +
  * size) of @segment. -EBADMSG as above: ask for less to save the rest. */

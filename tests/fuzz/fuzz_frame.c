@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Input: le32 content size (its low 18 bits, plus 1), then a frame. A frame that is accepted
  * must come out the same when its content is encoded and decoded again, and a stored one
- * must hold its content where the arithmetic says. Measuring agrees with itself. */
+ * must hold its content where the arithmetic says, and its prefixes, also those of a shortened
+ * frame, are prefixes of its content. Measuring agrees with itself. */
 #include "chunker/frame.h"
 
 #include <string.h>
@@ -40,6 +41,25 @@ static void check_measure(const uint8_t *data, size_t size)
 		abort();
 }
 
+/* Half of the content, of the whole frame and of its first half. Whether the frame was
+ * accepted is known, and then its content is at hand. */
+static void check_prefix(struct frame_decoder *decoder, const uint8_t *data, size_t size,
+			 size_t content_size, bool accepted)
+{
+	size_t wanted = (content_size + 1) / 2;
+
+	for (size_t have = size; have > size / 4; have /= 2) {
+		size_t got = 0;
+		int r = frame_decode_prefix(decoder, data, have, again, wanted,
+					    content_size, &got, NULL);
+
+		if (got > wanted || (r < 0 && got > 0) ||
+		    (accepted && have == size && (r < 0 || got != wanted)) ||
+		    (accepted && memcmp(again, content, got) != 0))
+			abort();
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct frame_decoder *decoder;
@@ -52,8 +72,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size -= 4;
 
 	check_measure(data, size);
-	if (frame_decode(decoder, data, size, content, content_size, NULL) < 0)
+	if (frame_decode(decoder, data, size, content, content_size, NULL) < 0) {
+		check_prefix(decoder, data, size, content_size, false);
 		return 0;
+	}
+	check_prefix(decoder, data, size, content_size, true);
 	if (frame_is_stored(data, size, content_size)) {
 		for (size_t offset = 0; offset < content_size; offset++) {
 			if (data[frame_stored_offset(content_size, offset)] !=
