@@ -5,8 +5,10 @@
  *     header record                   a new volume: fed to the catalog, filled further
  *     checkpoint, commits             as their records say (checkpoint.c, appender.c)
  *     placement record                what was appended is listed
- *     end record                      sealed; the next writer makes a new volume
- *     file made read-only             the same
+ *     end record                      sealed; the next writer protects it, makes a new one
+ *     file made read-only             the next writer makes a new volume
+ *
+ * After any record its parity may be missing: the next writer appends it first.
  *
  * The catalog learns of all this in one transaction, which is committed after the commit
  * record at the earliest: until then catch_up.c does from the volumes what was lost here.
@@ -28,6 +30,7 @@
 #include "catalog/placement.h"
 #include "volume/backend.h"
 #include "volume/chain.h"
+#include "volume/record_completion.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -273,6 +276,13 @@ static int learn_begun(struct active_volume *active, const struct record *last,
 	return r == FOUND ? 0 : r;
 }
 
+static int complete(struct backend *backend, const struct volume_writing *writing,
+		    struct record *record, const struct stripe_info *own,
+		    struct error *err)
+{
+	return record_complete(backend, writing->budget, writing->pool, record, own, err);
+}
+
 static int continue_volume(struct active_volume *active, const struct volume_row *row,
 			   struct error *err)
 {
@@ -287,6 +297,8 @@ static int continue_volume(struct active_volume *active, const struct volume_row
 	r = check_end(row, record, err);
 	if (r == 0)
 		r = learn_begun(active, record, err);
+	if (r == 0)
+		r = complete(active->backend, &active->writing, record, &own, err);
 	if (r == 0)
 		r = chain_end(record, &own, &end, err);
 	active->fresh =
@@ -338,4 +350,34 @@ int active_volume_seal(struct active_volume *active, struct error *err)
 		return r;
 	crash_point("archive.volume.sealed");
 	return put_row(active, true, err);
+}
+
+/* Whether the writer of a sealed file came to its last step. */
+static bool is_protected(const struct volume_writing *writing, const char *file)
+{
+	struct stat st;
+
+	return fstatat(writing->folder_fd, file, &st, 0) < 0 || !(st.st_mode & S_IWUSR);
+}
+
+int active_volume_finish(const struct volume_writing *writing, const struct uuid *uuid,
+			 const char *file, struct error *err)
+{
+	autoptr(backend) backend = NULL;
+	autoptr(record) record = NULL;
+	struct stripe_info own = { 0 };
+	int r;
+
+	if (is_protected(writing, file) ||
+	    backend_file_open(writing->folder_fd, file, 1, &backend, NULL) < 0 ||
+	    chain_find_last(backend, uuid, &record, &own, NULL) < 0)
+		return 0; /* nothing to write here any more */
+	r = 0;
+	if (record->kind == STRIPE_END) {
+		r = complete(backend, writing, record, &own, err);
+		if (r == 0)
+			r = backend_seal(backend, err);
+	}
+	stripe_info_done(&own);
+	return r < 0 ? error_prefix(err, r, "end of '%s'", file) : 0;
 }

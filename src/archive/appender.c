@@ -5,7 +5,7 @@
  * one is made: header, then checkpoint, then the log goes on. A writer may have been killed
  * between any two of these steps, so opening looks at what there is and does the rest:
  *
- *     highest is sealed                       make the next volume
+ *     highest is sealed                       see that it is finished, make the next volume
  *     highest has no complete checkpoint      write it
  *     else                                    append
  *
@@ -127,6 +127,22 @@ static int begin_next(struct appender *appender, const struct survey *survey,
 				    &appender->active, err);
 }
 
+/* See that the volume before the next one needs no writer any more. It may be on a shelf. */
+static int finish_last(struct appender *appender, const struct survey *survey,
+		       struct error *err)
+{
+	autofree char *file = NULL;
+	int r;
+
+	r = volume_set_find_file(archive_volumes(appender->archive), &survey->last.uuid,
+				 &file, err);
+	if (r == -ENOMEDIUM)
+		return 0;
+	if (r < 0)
+		return r;
+	return active_volume_finish(&appender->writing, &survey->last.uuid, file, err);
+}
+
 static int open_last(struct appender *appender, const struct survey *survey,
 		     struct error *err)
 {
@@ -184,10 +200,13 @@ static int activate(struct appender *appender, struct error *err)
 	int r;
 
 	r = take_survey(appender->writing.catalog, &survey, err);
-	if (r == 0 && survey.last.sealed)
-		r = begin_next(appender, &survey, err);
-	else if (r == 0)
+	if (r == 0 && !survey.last.sealed) {
 		r = open_last(appender, &survey, err);
+	} else if (r == 0) {
+		r = finish_last(appender, &survey, err);
+		if (r == 0)
+			r = begin_next(appender, &survey, err);
+	}
 	survey_done(&survey);
 	if (r < 0 || appender->active->begun)
 		return r;

@@ -19,7 +19,8 @@
  * A tail makes a file longer, but has no record: then nothing is needed, and the lock is
  * not asked for. A volume whose writer was killed before its header record was whole is no
  * volume. One with a header and no complete checkpoint is a volume like others: it becomes
- * the active one, and the next writer completes it.
+ * the active one, and the next writer completes it. Nothing is written to volumes here:
+ * a record's missing parity and a sealed file's protection are for the next writer as well.
  *
  * All is done in one transaction, the replay of the new commits included, so that a crash
  * here changes nothing.
@@ -284,15 +285,6 @@ static int feed_record(void *context, const struct record *record,
 	return r < 0 ? r : 0;
 }
 
-/* A writer was killed between the end record and the file's protection. */
-static void protect(int folder_fd, const char *name)
-{
-	autoptr(backend) backend = NULL;
-
-	if (backend_file_open(folder_fd, name, 1, &backend, NULL) == 0)
-		(void)backend_seal(backend, NULL); /* a courtesy: the end record counts */
-}
-
 /* Take in the records of @file after those that are known. They are made durable first: a
  * catalog that knows more than its volumes would look as if these were old copies. */
 static int feed_file(const struct survey *survey, const struct volume_file *file,
@@ -320,7 +312,6 @@ static int feed_file(const struct survey *survey, const struct volume_file *file
 	r = chain_visit_after(backend, &end, feed_record, feed, err);
 	if (r < 0 || !feed->sealed)
 		return r;
-	protect(catch_up->folder_fd, file->name);
 	return volume_rows_put(catch_up->catalog, file, true, err);
 }
 

@@ -10,7 +10,7 @@
 #include "volume/writer_memory.h"
 
 #include "base/budget.h"
-#include "volume/record_writer.h"
+#include "volume/record_build.h"
 #include "volume/room.h"
 #include "volume/stripe_writer.h"
 
