@@ -218,6 +218,24 @@ static void a_segment_that_no_volume_can_hold_is_refused(void **state)
 	assert_int_equal(volume_count(f), count);
 }
 
+static void volumes_too_small_for_the_parity_say_what_to_change(void **state)
+{
+	const struct appender_options options = { .data = 1, .parity = 3 };
+	struct archive_fixture *f = *state;
+	struct archive *archive = open_archive(f, true);
+	struct appender *appender = NULL;
+	struct error err = { 0 };
+
+	assert_int_equal(catalog_begin(archive_catalog(archive), NULL), 0);
+	assert_int_equal(appender_open(archive, &options, &appender, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "max_size = 64 MiB"));
+	assert_non_null(strstr(err.text, "1 + 3 extents"));
+	assert_non_null(strstr(err.text, "Set max_size to"));
+	assert_non_null(strstr(err.text, "--parity"));
+	catalog_rollback(archive_catalog(archive));
+	archive_free(archive);
+}
+
 static void a_volume_that_can_not_be_begun_leaves_no_file(void **state)
 {
 	struct archive_fixture *f = *state;
@@ -476,6 +494,7 @@ int main(void)
 		TEST(no_volume_outgrows_its_size),
 		TEST(one_commit_may_span_volumes),
 		TEST(a_segment_that_no_volume_can_hold_is_refused),
+		TEST(volumes_too_small_for_the_parity_say_what_to_change),
 		TEST(a_volume_that_can_not_be_begun_leaves_no_file),
 		TEST(what_was_interrupted_stays_behind_as_a_tail),
 		TEST(totals_count_payload_and_parity),

@@ -21,13 +21,18 @@
 
 #include "archive/volume_folder.h"
 #include "archive/volume_info.h"
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/crash_point.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "base/size.h"
 #include "base/timestamp.h"
 #include "catalog/placement.h"
+#include "chunker/frame.h"
+#include "chunker/segment.h"
+#include "chunker/segment_table.h"
 #include "volume/backend.h"
 #include "volume/chain.h"
 #include "volume/record_completion.h"
@@ -107,11 +112,9 @@ static int used_size(const struct active_volume *active, uint64_t *size_out,
 	return 0;
 }
 
-static int begin_session(struct active_volume *active, const struct log_end *end,
-			 struct error *err)
+static struct log_writer_options options_of(const struct volume_writing *writing)
 {
-	const struct volume_writing *writing = &active->writing;
-	struct log_writer_options options = {
+	return (struct log_writer_options){
 		.tiered = writing->tiered,
 		.data = writing->data,
 		.parity = writing->parity,
@@ -119,15 +122,72 @@ static int begin_session(struct active_volume *active, const struct log_end *end
 		.max_size = writing->config->volume.max_size,
 		.budget = writing->budget,
 		.pool = writing->pool,
-		.on_record = put_record,
-		.context = active,
 	};
+}
+
+static int begin_session(struct active_volume *active, const struct log_end *end,
+			 struct error *err)
+{
+	struct log_writer_options options = options_of(&active->writing);
 	int r;
 
+	options.on_record = put_record;
+	options.context = active;
 	r = used_size(active, &options.used_size, err);
 	if (r < 0)
 		return r;
 	return log_writer_new(active->backend, end, &options, &active->writer, err);
+}
+
+/* Sizes. */
+
+/* The most bytes that a segment takes in the log. */
+static uint64_t segment_bound(void)
+{
+	uint64_t frames = SEGMENT_FRAME_MAX;
+
+	return segment_header_size(0) + SEGMENT_SIZE_MAX +
+	       frames * (FRAME_STORED_MAX - FRAME_SIZE_MAX) +
+	       segment_tail_size((uint32_t)frames);
+}
+
+static int too_small(const struct volume_writing *writing, int code, uint64_t size,
+		     uint64_t least, struct error *err)
+{
+	char have[SIZE_TEXT_MAX], payload[SIZE_TEXT_MAX];
+	char memory[SIZE_TEXT_MAX], need[SIZE_TEXT_MAX];
+
+	return error_set(
+		err, code,
+		"[volume] max_size = %s is too small: %s with %u + %u extents, "
+		"in %s of [limits] memory, need a volume of %s. Set max_size to "
+		"that or more, or choose less parity (--parity, [parity] parity)",
+		size_format(writing->config->volume.max_size, have),
+		size_format(size, payload), writing->data, writing->parity,
+		size_format(budget_size(writing->budget), memory),
+		size_format(least, need));
+}
+
+int volume_writing_check(const struct volume_writing *writing, struct error *err)
+{
+	const struct log_writer_options options = options_of(writing);
+	uint64_t least = log_least_max_size(&options, segment_bound());
+
+	if (least == options.max_size)
+		return 0;
+	return too_small(writing, -EINVAL, SEGMENT_SIZE_MAX, least, err);
+}
+
+int active_volume_too_small(const struct active_volume *active, uint64_t size,
+			    struct error *err)
+{
+	const struct log_writer_options options = options_of(&active->writing);
+	uint64_t least = log_least_max_size(&options, size);
+	uint64_t payload, written;
+
+	/* The list of names that the volume begins with counts as well. */
+	log_writer_totals(active->writer, &payload, &written);
+	return too_small(&active->writing, -EFBIG, size, least + written, err);
 }
 
 /* A new volume. */

@@ -41,6 +41,14 @@ struct active_volume {
 	struct log_writer *writer;
 };
 
+/* Whether a new volume of [volume] max_size can hold any segment; if not, -EINVAL, and the
+ * text says what to change. */
+int volume_writing_check(const struct volume_writing *writing, struct error *err);
+
+/* The same of a volume that is open, and @size bytes that did not fit into it: always -EFBIG. */
+int active_volume_too_small(const struct active_volume *active, uint64_t size,
+			    struct error *err);
+
 /* Make a new volume file with a header record, whose roster is all that the catalog knows.
  * @head: hash of the last head, or NULL. Durable on return. */
 int active_volume_create(const struct volume_writing *writing, uint64_t number,

@@ -249,6 +249,9 @@ int appender_open(struct archive *archive, const struct appender_options *option
 		.parity = options->parity,
 	};
 	archive_id(archive, &appender->writing.archive_id);
+	r = volume_writing_check(&appender->writing, err);
+	if (r < 0)
+		return r;
 	r = reserve_reading(appender, err);
 	if (r < 0)
 		return r;
@@ -292,7 +295,6 @@ static int check_active(const struct appender *appender, struct error *err)
 
 int appender_begin(struct appender *appender, uint64_t size, struct error *err)
 {
-	char text[SIZE_TEXT_MAX];
 	int r;
 
 	r = check_active(appender, err);
@@ -302,10 +304,7 @@ int appender_begin(struct appender *appender, uint64_t size, struct error *err)
 		r = roll_over(appender, err);
 	if (r < 0 || size <= log_room(appender->active->writer))
 		return r;
-	return error_set(err, -EFBIG,
-			 "%s do not fit in a new volume: set a larger "
-			 "[volume] max_size",
-			 size_format(size, text));
+	return active_volume_too_small(appender->active, size, err);
 }
 
 int appender_append(struct appender *appender, const struct atom *atom,
