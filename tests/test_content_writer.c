@@ -8,6 +8,10 @@
 #include "archive/change.h"
 #include "archive/commit_session.h"
 #include "archive/folder.h"
+#include "archive/reader.h"
+#include "archive/source.h"
+#include "archive/source_local.h"
+#include "archive/volume_set.h"
 #include "base/budget.h"
 #include "base/file.h"
 #include "support/commit_fixture.h"
@@ -177,6 +181,82 @@ static void files_around_the_limits_come_back(void **state)
 		(void)snprintf(name, sizeof(name), "%u-%zu", i, sizes[i]);
 		(void)snprintf(path, sizeof(path), "src/%s", name);
 		assert_as_source(f, path, name);
+	}
+}
+
+/* What reading 4 KiB at @offset of a content takes from the volumes when nothing of them
+ * is in memory. */
+static uint64_t cold_read(struct commit_fixture *f, const struct content *content,
+			  uint64_t offset)
+{
+	struct volume_set_options options = {
+		.folder_fd = volume_set_folder(archive_volumes(f->archive)),
+		.catalog = archive_catalog(f->archive),
+		.budget = archive_budget(f->archive),
+	};
+	autoptr(volume_set) volumes = NULL;
+	autoptr(source) source = NULL;
+	autoptr(reader) reader = NULL;
+	struct log_counters counters;
+	uint8_t data[4096];
+
+	archive_id(f->archive, &options.archive_id);
+	assert_int_equal(volume_set_new(&options, &volumes, NULL), 0);
+	assert_int_equal(source_local_new(volumes, options.budget, &source, NULL), 0);
+	assert_int_equal(reader_new(source, 1, &reader, NULL), 0);
+	if (content_read(content, reader, offset, data, sizeof(data), &f->err) < 0)
+		fail_msg("%s", f->err.text);
+	volume_set_counters(volumes, &counters);
+	return counters.bytes_read;
+}
+
+/* Frames of all sizes, so that header, tables and frames lie anywhere in leaves and extents. */
+static void source_mixed(struct commit_fixture *f, const char *name, size_t size)
+{
+	autofree uint8_t *data = malloc(size);
+	uint32_t seed = 1;
+
+	assert_non_null(data);
+	fill_noise(data, size, 7);
+	for (size_t i = 0; i + 200000 < size; i += 250000) {
+		seed = seed * 1664525 + 1013904223;
+		memset(data + i, 0, (seed >> 16) % 200000);
+	}
+	source_file(f, name, data, size);
+}
+
+/* Two leaves of header, two of tables, six of a frame, and three tables of extents. With two
+ * leaves and a table for the list of segments of a file beyond 2 GiB, and 16 KiB to
+ * identify the volume, that is less than 1 MiB. */
+#define COLD_READ_MAX (10 * 65536u + 3 * 13 * 4096u)
+
+static void a_cold_read_of_a_page_takes_less_than_a_mebibyte(void **state)
+{
+	static const unsigned policies[][2] = { { 1, 0 }, { 5, 1 } };
+	struct commit_fixture *f = *state;
+
+	for (size_t i = 0; i < 2; i++) {
+		autoptr(content) content = NULL;
+		struct manifest manifest;
+
+		f->base.config.parity.policy = CONFIG_POLICY_COMPACT;
+		f->base.config.parity.data = policies[i][0];
+		f->base.config.parity.parity = policies[i][1];
+		commit_fixture_reopen(f);
+		source_noise(f, "first", 33 * MIB, (uint32_t)i);
+		source_mixed(f, "mixed", (150 + i) * MIB);
+		commit_fixture_commit(f);
+		assert_true(commit_fixture_find(f, "src/mixed", &manifest));
+		assert_int_equal(content_open(&manifest, &content, NULL), 0);
+		for (uint64_t offset = 0; offset < manifest.size; offset += 256 * 1024) {
+			uint64_t size = cold_read(f, content, offset);
+
+			if (size > COLD_READ_MAX)
+				fail_msg("%u+%u, offset %llu: %llu bytes", policies[i][0],
+					 policies[i][1], (unsigned long long)offset,
+					 (unsigned long long)size);
+		}
+		manifest_done(&manifest);
 	}
 }
 
@@ -398,6 +478,7 @@ int main(void)
 		CASE(other_content_under_an_old_mtime_is_reported_and_kept),
 		CASE(frames_may_be_as_small_as_16_kib),
 		CASE(files_around_the_limits_come_back),
+		CASE(a_cold_read_of_a_page_takes_less_than_a_mebibyte),
 		CASE(a_commit_may_span_volumes),
 		CASE(a_commit_may_span_volumes_with_little_memory),
 		CASE(what_lies_on_a_volume_that_is_not_attached_is_stored_again),

@@ -32,7 +32,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RUN_SIZE (1u << 20) /* bytes of stored frames fetched at once */
+#define RUN_SIZE (1u << 20)     /* bytes of stored frames fetched at once */
+#define NOT_EXPECTED UINT32_MAX /* no frame would be in order */
 
 struct cached_frame {
 	struct hash id; /* of its segment */
@@ -109,15 +110,15 @@ static int use_segment(struct reader *reader, const struct content_piece *piece,
 	r = source_segment(reader->source, &piece->id, piece->index, &segment, err);
 	if (r < 0)
 		return r;
-	if (reader->segment) {
-		/* From the last frame of one segment to the first of another is in order. */
-		if (reader->expected != reader->segment->table->frame_count)
-			reader->streak = 0;
+	/* From the last frame of one segment to the first of another is in order. */
+	if (reader->segment && reader->expected == reader->segment->table->frame_count)
+		reader->expected = 0;
+	else
+		reader->expected = NOT_EXPECTED;
+	if (reader->segment)
 		source_segment_unref(reader->source, reader->segment);
-	}
 	reader->segment = segment;
 	reader->run_count = 0;
-	reader->expected = 0;
 	return 0;
 }
 
@@ -319,8 +320,7 @@ static bool exchange_segment(struct reader *reader)
 		return false;
 	reader->segment = segment;
 	reader->run_count = 0;
-	reader->expected = 0;
-	reader->streak = 0;
+	reader->expected = NOT_EXPECTED;
 	return true;
 }
 

@@ -75,19 +75,20 @@ static bool verify(const struct stripe_view *view, unsigned extent,
 static int read_pages(struct stripe_view *view, unsigned extent,
 		      struct extent_table *table, struct error *err)
 {
-	unsigned pages = extent_page_count(view->info, extent);
+	unsigned pages = extent_page_count(view->info, extent) - 1;
 	autofree uint8_t *bytes = malloc((size_t)pages * PAGE_SIZE_BYTES);
+	uint64_t offset = extent_offset(view->info, extent) + PAGE_SIZE_BYTES;
 	struct page page;
 	int r;
 
 	if (!bytes)
 		return error_set_errno(err, -ENOMEM, "table of extent %u", extent);
-	r = view_read(view, extent_offset(view->info, extent), bytes, pages, NULL, err);
+	r = view_read(view, offset, bytes, pages, NULL, err);
 	if (r < 0)
 		return r;
-	for (unsigned i = 1; i < pages; i++)
-		if (page_expected(view, extent, i, bytes + (size_t)i * PAGE_SIZE_BYTES,
-				  &page))
+	for (unsigned i = 0; i < pages; i++)
+		if (page_expected(view, extent, i + 1,
+				  bytes + (size_t)i * PAGE_SIZE_BYTES, &page))
 			take_page(table, &page);
 	return 0;
 }
