@@ -279,6 +279,35 @@ static void make_volumes(struct commit_fixture *f)
 	commit_fixture_commit(f);
 }
 
+/* Like noise, but it compresses to half. */
+static void source_digits(struct commit_fixture *f, const char *name, size_t size,
+			  uint32_t seed)
+{
+	autofree uint8_t *data = malloc(size);
+
+	assert_non_null(data);
+	fill_noise(data, size, seed);
+	for (size_t i = 0; i < size; i++)
+		data[i] = (uint8_t)('0' + data[i] % 10);
+	source_file(f, name, data, size);
+}
+
+/* Frames of a piece are encoded while the piece before is written, before it is looked up. */
+static void pieces_that_are_known_may_follow_new_ones(void **state)
+{
+	struct commit_fixture *f = *state;
+
+	source_digits(f, "a", 66 * MIB, 1);
+	source_digits(f, "b", 66 * MIB, 1);
+	source_digits(f, "c", 34 * MIB, 2);
+	commit_fixture_commit(f);
+	assert_int_equal(f->summary.new_size, 66 * MIB + 34 * MIB);
+	assert_int_equal(f->summary.known_size, 66 * MIB);
+	assert_as_source(f, "src/a", "a");
+	assert_as_source(f, "src/b", "b");
+	assert_as_source(f, "src/c", "c");
+}
+
 static void a_commit_may_span_volumes(void **state)
 {
 	struct commit_fixture *f = *state;
@@ -487,6 +516,7 @@ int main(void)
 		CASE(frames_may_be_as_small_as_16_kib),
 		CASE(files_around_the_limits_come_back),
 		CASE(a_cold_read_of_a_page_takes_less_than_a_mebibyte),
+		CASE(pieces_that_are_known_may_follow_new_ones),
 		CASE(a_commit_may_span_volumes),
 		CASE(a_commit_may_span_volumes_with_little_memory),
 		CASE(what_lies_on_a_volume_that_is_not_attached_is_stored_again),
