@@ -33,6 +33,7 @@
 #include "archive/volume_list.h"
 #include "archive/volume_rows.h"
 #include "archive/volume_set.h"
+#include "base/budget.h"
 #include "base/crash_point.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -144,7 +145,11 @@ static int find_new_records(const struct catch_up *catch_up, const struct volume
 	r = backend_file_open(catch_up->folder_fd, name, 0, &backend, err);
 	if (r < 0)
 		return r;
+	r = budget_reserve(catch_up->budget, CHAIN_MEMORY, "records", err);
+	if (r < 0)
+		return r;
 	r = chain_visit_after(backend, &end, stop_at_record, NULL, &why);
+	budget_release(catch_up->budget, CHAIN_MEMORY);
 	if (r == FOUND)
 		*work_out = WORK_FEED;
 	if (r == 0 || r == FOUND)
@@ -309,7 +314,11 @@ static int feed_file(const struct survey *survey, const struct volume_file *file
 	if (r < 0)
 		return r;
 	feed->sealed = false;
+	r = budget_reserve(catch_up->budget, CHAIN_MEMORY, "records", err);
+	if (r < 0)
+		return r;
 	r = chain_visit_after(backend, &end, feed_record, feed, err);
+	budget_release(catch_up->budget, CHAIN_MEMORY);
 	if (r < 0 || !feed->sealed)
 		return r;
 	return volume_rows_put(catch_up->catalog, file, true, err);
