@@ -498,6 +498,9 @@ static void a_fork_is_not_continued(void **state)
 				archive_fixture_path(f, "catalog.db")),
 			 0);
 	assert_int_equal(archive_fixture_commit(f, &first_commit), -ESTALE);
+	assert_non_null(strstr(f->err.text, "not a continuation"));
+	assert_non_null(strstr(f->err.text, "put the file of this archive back"));
+	assert_non_null(strstr(f->err.text, "'blockframe catalog rebuild'"));
 }
 
 /* Catching up. */

@@ -302,7 +302,7 @@ static int check_end(const struct volume_row *row, const struct record *record,
 				 record->sequence, row->record_count);
 	return error_set(err, -ESTALE,
 			 "its last record is not the one in the "
-			 "catalog. " VOLUME_FILE_STALE_ADVICE);
+			 "catalog. " VOLUME_FILE_FORK_ADVICE);
 }
 
 static bool ends_checkpoint(const struct record *record)
@@ -343,12 +343,11 @@ static int complete(struct backend *backend, const struct volume_writing *writin
 	return record_complete(backend, writing->budget, writing->pool, record, own, err);
 }
 
-static int continue_volume(struct active_volume *active, const struct volume_row *row,
-			   struct error *err)
+static int continue_at_end(struct active_volume *active, const struct volume_row *row,
+			   struct log_end *end, struct error *err)
 {
 	autoptr(record) record = NULL;
 	struct stripe_info own = { 0 };
-	struct log_end end = { 0 };
 	int r;
 
 	r = chain_find_last(active->backend, &active->uuid, &record, &own, err);
@@ -360,14 +359,28 @@ static int continue_volume(struct active_volume *active, const struct volume_row
 	if (r == 0)
 		r = complete(active->backend, &active->writing, record, &own, err);
 	if (r == 0)
-		r = chain_end(record, &own, &end, err);
+		r = chain_end(record, &own, end, err);
 	active->fresh =
 		record->checkpoint && backend_position(active->backend) ==
 					      own.offset + stripe_physical_size(&own);
 	stripe_info_done(&own);
+	return r;
+}
+
+static int continue_volume(struct active_volume *active, const struct volume_row *row,
+			   struct error *err)
+{
+	struct budget *budget = active->writing.budget;
+	struct log_end end = { 0 };
+	int r;
+
+	r = budget_reserve(budget, CHAIN_MEMORY, "records", err);
 	if (r < 0)
 		return r;
-	r = begin_session(active, &end, err);
+	r = continue_at_end(active, row, &end, err);
+	budget_release(budget, CHAIN_MEMORY);
+	if (r == 0)
+		r = begin_session(active, &end, err);
 	log_end_done(&end);
 	return r;
 }

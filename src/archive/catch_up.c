@@ -156,8 +156,8 @@ static int find_new_records(const struct catch_up *catch_up, const struct volume
 		return 0;
 	if (r == -ESTALE)
 		return stale(err, row, name);
-	if (r == -EBADMSG)
-		r = -ESTALE; /* records, but not a continuation of those we know */
+	if (r == -EBADMSG) /* records, but not a continuation of those we know */
+		return error_set(err, -ESTALE, "%s. " VOLUME_FILE_FORK_ADVICE, why.text);
 	return error_set(err, r, "%s", why.text);
 }
 
