@@ -14,6 +14,7 @@ struct catalog {
 	struct sqlite3 *db;
 	struct hash archive_id;
 	struct statement_cache statements;
+	int read_only; /* why nothing can be written; 0: it can */
 
 	bool writing;        /* between begin and commit or rollback */
 	int64_t next_node;   /* while writing: id for the next new node */
