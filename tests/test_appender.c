@@ -8,6 +8,8 @@
 #include "base/cleanup.h"
 #include "catalog/history.h"
 #include "support/archive_fixture.h"
+#include "volume/backend.h"
+#include "volume/chain.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -15,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -215,6 +218,24 @@ static void a_segment_that_no_volume_can_hold_is_refused(void **state)
 	assert_int_equal(volume_count(f), count);
 }
 
+static void volumes_too_small_for_the_parity_say_what_to_change(void **state)
+{
+	const struct appender_options options = { .data = 1, .parity = 3 };
+	struct archive_fixture *f = *state;
+	struct archive *archive = open_archive(f, true);
+	struct appender *appender = NULL;
+	struct error err = { 0 };
+
+	assert_int_equal(catalog_begin(archive_catalog(archive), NULL), 0);
+	assert_int_equal(appender_open(archive, &options, &appender, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "max_size = 64 MiB"));
+	assert_non_null(strstr(err.text, "1 + 3 extents"));
+	assert_non_null(strstr(err.text, "Set max_size to"));
+	assert_non_null(strstr(err.text, "--parity"));
+	catalog_rollback(archive_catalog(archive));
+	archive_free(archive);
+}
+
 static void a_volume_that_can_not_be_begun_leaves_no_file(void **state)
 {
 	struct archive_fixture *f = *state;
@@ -344,6 +365,95 @@ static void a_commit_killed_at_any_point_is_whole_or_invisible(void **state)
 	}
 }
 
+struct spoiling {
+	const char *path;
+	struct backend *backend;
+	unsigned records;
+};
+
+static void swap_bytes(const char *path, uint64_t offset, uint8_t *bytes, size_t size)
+{
+	autofree uint8_t *old = malloc(size);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	assert_non_null(old);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, old, size, (off_t)offset), size);
+	assert_int_equal(pwrite(fd, bytes, size, (off_t)offset), size);
+	memcpy(bytes, old, size);
+	(void)close(fd);
+}
+
+/* The record is read without its data extent. */
+static int read_without_data(void *context, const struct record *record,
+			     const struct stripe_info *own, struct error *err)
+{
+	struct spoiling *spoiling = context;
+	size_t size =
+		geometry_data_pages(&own->geometry) * 4096 + own->extents[0].area_size;
+	autofree uint8_t *noise = calloc(1, size);
+	struct record *again = NULL;
+	struct stripe_info own_again;
+
+	assert_non_null(noise);
+	swap_bytes(spoiling->path, own->offset, noise, size);
+	if (chain_read_record(spoiling->backend, &record->volume, own->offset,
+			      &record->hash, &again, &own_again, err) < 0)
+		fail_msg("%s", err->text);
+	record_free(again);
+	stripe_info_done(&own_again);
+	swap_bytes(spoiling->path, own->offset, noise, size);
+	spoiling->records++;
+	return 0;
+}
+
+static void check_records_protected(struct archive_fixture *f)
+{
+	for (unsigned i = 0; i < volume_count(f); i++) {
+		struct spoiling spoiling = { .path = archive_fixture_volume(f, i) };
+		struct error err = { 0 };
+		struct uuid volume;
+
+		assert_int_equal(backend_file_open(AT_FDCWD, spoiling.path, 0,
+						   &spoiling.backend, NULL),
+				 0);
+		assert_int_equal(chain_identify(spoiling.backend, &volume, NULL), 0);
+		if (chain_visit_back(spoiling.backend, &volume, read_without_data,
+				     &spoiling, &err) < 0)
+			fail_msg("%s", err.text);
+		assert_true(spoiling.records > 0);
+		backend_free(spoiling.backend);
+	}
+}
+
+/* Records of all kinds: of a commit that fills a volume, seals it, begins the next. */
+static void a_record_without_parity_gets_it_from_the_next_writer(void **state)
+{
+	const struct fixture_commit large = { .count = 8, .size = 8000000, .seed = 3 };
+	const struct fixture_commit base = { .first = 100, .count = 4, .size = 3000 };
+	const struct fixture_commit after = { .first = 200, .count = 4, .size = 300 };
+	bool killed = true;
+	int n;
+
+	(void)state;
+	for (n = 1; killed; n++) {
+		struct archive_fixture f;
+
+		archive_fixture_init(&f);
+		assert_int_equal(archive_fixture_create(&f), 0);
+		commit(&f, &base);
+		killed = archive_fixture_commit_killed(&f, &large,
+						       "volume.record.readable", n);
+		check_files(&f, &base);
+		commit(&f, &after);
+		check_records_protected(&f);
+		check_files(&f, &base);
+		check_files(&f, &after);
+		archive_fixture_done(&f);
+	}
+	assert_true(n > 5);
+}
+
 static int create(struct archive_fixture *f, void *context)
 {
 	(void)context;
@@ -384,11 +494,13 @@ int main(void)
 		TEST(no_volume_outgrows_its_size),
 		TEST(one_commit_may_span_volumes),
 		TEST(a_segment_that_no_volume_can_hold_is_refused),
+		TEST(volumes_too_small_for_the_parity_say_what_to_change),
 		TEST(a_volume_that_can_not_be_begun_leaves_no_file),
 		TEST(what_was_interrupted_stays_behind_as_a_tail),
 		TEST(totals_count_payload_and_parity),
 #ifdef TEST_HOOKS
 		cmocka_unit_test(a_commit_killed_at_any_point_is_whole_or_invisible),
+		cmocka_unit_test(a_record_without_parity_gets_it_from_the_next_writer),
 		cmocka_unit_test(an_init_killed_at_any_point_runs_again),
 #endif
 	};

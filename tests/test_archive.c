@@ -13,13 +13,14 @@
 #include "support/archive_fixture.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -265,13 +266,20 @@ static void a_second_writer_is_refused_and_a_reader_is_not(void **state)
 	archive_free(open_archive(f, true));
 }
 
-/* Holds the lock as a reader that catches up does, for a moment. */
-static void *release_soon(void *context)
-{
-	const struct timespec moment = { .tv_nsec = 100000000 };
+/* Holds the lock as a reader that catches up does, until somebody who did not get it looks
+ * who has it. */
+struct holder {
+	int lock;
+	int watch; /* inotify */
+};
 
-	(void)nanosleep(&moment, NULL);
-	(void)close(*(int *)context);
+static void *release_when_asked_for(void *context)
+{
+	struct holder *holder = context;
+	char event[sizeof(struct inotify_event) + NAME_MAX + 1];
+
+	if (read(holder->watch, event, sizeof(event)) > 0)
+		(void)close(holder->lock);
 	return NULL;
 }
 
@@ -279,13 +287,17 @@ static void a_writer_outlasts_a_reader_that_catches_up(void **state)
 {
 	struct archive_fixture *f = *state;
 	autoclose int fd = -1;
-	int lock = -1;
+	autoclose int watch = inotify_init1(IN_CLOEXEC);
+	struct holder holder = { .lock = -1, .watch = watch };
 	pthread_t thread;
 
 	create(f);
 	fd = open(f->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(lock_take_for_reader(fd, &lock, NULL), 0);
-	assert_int_equal(pthread_create(&thread, NULL, release_soon, &lock), 0);
+	assert_int_equal(lock_take_for_reader(fd, &holder.lock, NULL), 0);
+	assert_true(inotify_add_watch(watch, archive_fixture_path(f, "lock"),
+				      IN_ACCESS) >= 0);
+	assert_int_equal(pthread_create(&thread, NULL, release_when_asked_for, &holder),
+			 0);
 	archive_free(open_archive(f, true));
 	assert_int_equal(pthread_join(thread, NULL), 0);
 }
@@ -486,6 +498,9 @@ static void a_fork_is_not_continued(void **state)
 				archive_fixture_path(f, "catalog.db")),
 			 0);
 	assert_int_equal(archive_fixture_commit(f, &first_commit), -ESTALE);
+	assert_non_null(strstr(f->err.text, "not a continuation"));
+	assert_non_null(strstr(f->err.text, "put the file of this archive back"));
+	assert_non_null(strstr(f->err.text, "'blockframe catalog rebuild'"));
 }
 
 /* Catching up. */

@@ -186,6 +186,32 @@ static void an_empty_catalog_sees_every_record(void **state)
 	image_done(&image);
 }
 
+/* More records than one trail has marks for, from the first and from one in the middle on. */
+static void a_long_chain_is_walked_in_order(void **state)
+{
+	struct image image;
+	struct log_end end;
+
+	(void)state;
+	image_init(&image, 1, 1);
+	for (unsigned i = 0; i < 200; i++)
+		image_add_record(&image, i ? STRIPE_COMMIT : STRIPE_HEADER, 0, 10);
+	for (size_t first = 0; first < 200; first += 93) {
+		struct visits visits = { &image, first, 1, 0 };
+
+		end = (struct log_end){ .volume = image.volume,
+					.previous_offset = RECORD_OFFSET_NONE };
+		if (first)
+			end_after(&image, first - 1, &end);
+		assert_int_equal(chain_visit_after(image.backend, &end, count_visit,
+						   &visits, NULL),
+				 0);
+		assert_int_equal(visits.count, 200 - first);
+		stripe_info_done(&end.own);
+	}
+	image_done(&image);
+}
+
 static void an_older_volume_and_a_fork_are_told_apart(void **state)
 {
 	struct image image, fork;
@@ -568,6 +594,7 @@ int main(void)
 		cmocka_unit_test(the_end_of_the_log_follows_the_last_record),
 		cmocka_unit_test(an_undamaged_chain_is_walked_both_ways),
 		cmocka_unit_test(an_empty_catalog_sees_every_record),
+		cmocka_unit_test(a_long_chain_is_walked_in_order),
 		cmocka_unit_test(an_older_volume_and_a_fork_are_told_apart),
 		cmocka_unit_test(a_visitor_ends_the_walk),
 		cmocka_unit_test(any_single_block_changes_nothing),

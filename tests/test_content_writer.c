@@ -8,6 +8,10 @@
 #include "archive/change.h"
 #include "archive/commit_session.h"
 #include "archive/folder.h"
+#include "archive/reader.h"
+#include "archive/source.h"
+#include "archive/source_local.h"
+#include "archive/volume_set.h"
 #include "base/budget.h"
 #include "base/file.h"
 #include "support/commit_fixture.h"
@@ -180,6 +184,90 @@ static void files_around_the_limits_come_back(void **state)
 	}
 }
 
+/* What reading 4 KiB at @offset of a content takes from the volumes when nothing of them
+ * is in memory. */
+static struct log_counters cold_read(struct commit_fixture *f,
+				     const struct content *content, uint64_t offset)
+{
+	struct volume_set_options options = {
+		.folder_fd = volume_set_folder(archive_volumes(f->archive)),
+		.catalog = archive_catalog(f->archive),
+		.budget = archive_budget(f->archive),
+	};
+	autoptr(volume_set) volumes = NULL;
+	autoptr(source) source = NULL;
+	autoptr(reader) reader = NULL;
+	struct log_counters counters;
+	uint8_t data[4096];
+
+	archive_id(f->archive, &options.archive_id);
+	assert_int_equal(volume_set_new(&options, &volumes, NULL), 0);
+	assert_int_equal(source_local_new(volumes, options.budget, &source, NULL), 0);
+	assert_int_equal(reader_new(source, NULL, &reader, NULL), 0);
+	if (content_read(content, reader, offset, data, sizeof(data), &f->err) < 0)
+		fail_msg("%s", f->err.text);
+	volume_set_counters(volumes, &counters);
+	return counters;
+}
+
+/* Frames of all sizes, so that header, tables and frames lie anywhere in leaves and extents. */
+static void source_mixed(struct commit_fixture *f, const char *name, size_t size)
+{
+	autofree uint8_t *data = malloc(size);
+	uint32_t seed = 1;
+
+	assert_non_null(data);
+	fill_noise(data, size, 7);
+	for (size_t i = 0; i + 200000 < size; i += 250000) {
+		seed = seed * 1664525 + 1013904223;
+		memset(data + i, 0, (seed >> 16) % 200000);
+	}
+	source_file(f, name, data, size);
+}
+
+/* Two leaves of header, two of tables, six of a frame, and three tables of extents. With two
+ * leaves and a table for the list of segments of a file beyond 2 GiB, and 16 KiB to
+ * identify the volume, that is less than 1 MiB. */
+#define COLD_LEAVES_MAX 10u
+#define COLD_READ_MAX (COLD_LEAVES_MAX * 65536u + 3 * 13 * 4096u)
+
+static void expect_small_cold_reads(struct commit_fixture *f, const char *path)
+{
+	autoptr(content) content = NULL;
+	struct manifest manifest;
+
+	assert_true(commit_fixture_find(f, path, &manifest));
+	assert_int_equal(content_open(&manifest, &content, NULL), 0);
+	for (uint64_t offset = 0; offset < manifest.size; offset += 256 * 1024) {
+		struct log_counters counters = cold_read(f, content, offset);
+
+		if (counters.leaves_read > COLD_LEAVES_MAX ||
+		    counters.bytes_read > COLD_READ_MAX)
+			fail_msg("%s, offset %llu: %llu bytes", path,
+				 (unsigned long long)offset,
+				 (unsigned long long)counters.bytes_read);
+	}
+	manifest_done(&manifest);
+}
+
+static void a_cold_read_of_a_page_takes_less_than_a_mebibyte(void **state)
+{
+	static const unsigned policies[][2] = { { 1, 0 }, { 5, 1 } };
+	struct commit_fixture *f = *state;
+
+	for (uint32_t i = 0; i < 2; i++) {
+		f->base.config.parity.policy = CONFIG_POLICY_COMPACT;
+		f->base.config.parity.data = policies[i][0];
+		f->base.config.parity.parity = policies[i][1];
+		commit_fixture_reopen(f);
+		source_noise(f, "noise", 65 * MIB, i);
+		source_mixed(f, "mixed", (120 + i) * MIB);
+		commit_fixture_commit(f);
+		expect_small_cold_reads(f, "src/noise");
+		expect_small_cold_reads(f, "src/mixed");
+	}
+}
+
 /* Volumes of 64 MiB, and files that do not fit into one. */
 static void make_volumes(struct commit_fixture *f)
 {
@@ -189,6 +277,35 @@ static void make_volumes(struct commit_fixture *f)
 	source_noise(f, "b", 100 * MIB, 2);
 	source_noise(f, "c", 5 * MIB, 3);
 	commit_fixture_commit(f);
+}
+
+/* Like noise, but it compresses to half. */
+static void source_digits(struct commit_fixture *f, const char *name, size_t size,
+			  uint32_t seed)
+{
+	autofree uint8_t *data = malloc(size);
+
+	assert_non_null(data);
+	fill_noise(data, size, seed);
+	for (size_t i = 0; i < size; i++)
+		data[i] = (uint8_t)('0' + data[i] % 10);
+	source_file(f, name, data, size);
+}
+
+/* Frames of a piece are encoded while the piece before is written, before it is looked up. */
+static void pieces_that_are_known_may_follow_new_ones(void **state)
+{
+	struct commit_fixture *f = *state;
+
+	source_digits(f, "a", 66 * MIB, 1);
+	source_digits(f, "b", 66 * MIB, 1);
+	source_digits(f, "c", 34 * MIB, 2);
+	commit_fixture_commit(f);
+	assert_int_equal(f->summary.new_size, 66 * MIB + 34 * MIB);
+	assert_int_equal(f->summary.known_size, 66 * MIB);
+	assert_as_source(f, "src/a", "a");
+	assert_as_source(f, "src/b", "b");
+	assert_as_source(f, "src/c", "c");
 }
 
 static void a_commit_may_span_volumes(void **state)
@@ -398,6 +515,8 @@ int main(void)
 		CASE(other_content_under_an_old_mtime_is_reported_and_kept),
 		CASE(frames_may_be_as_small_as_16_kib),
 		CASE(files_around_the_limits_come_back),
+		CASE(a_cold_read_of_a_page_takes_less_than_a_mebibyte),
+		CASE(pieces_that_are_known_may_follow_new_ones),
 		CASE(a_commit_may_span_volumes),
 		CASE(a_commit_may_span_volumes_with_little_memory),
 		CASE(what_lies_on_a_volume_that_is_not_attached_is_stored_again),

@@ -185,6 +185,32 @@ static void the_same_content_gives_the_same_bytes(void **state)
 	assert_memory_equal(encoded, first, size);
 }
 
+/* Whatever the encoder did before: other sizes, content that it gave up. */
+static void an_encoder_keeps_nothing_from_one_frame_to_the_next(void **state)
+{
+	static const size_t turns[] = { 262144, 100000, 131073, 131072, 262144, 200000 };
+	static uint8_t expected[FRAME_STORED_MAX];
+
+	(void)state;
+	for (size_t t = 0; t < sizeof(turns) / sizeof(turns[0]); t++) {
+		autoptr(frame_encoder) fresh = NULL;
+		size_t expected_size, size;
+
+		fill_random(content, turns[t]);
+		assert_int_equal(frame_compress(encoder, content, turns[t], encoded,
+						sizeof(encoded), &size, NULL),
+				 FRAME_STORED);
+		fill_text(content, turns[t]);
+		assert_int_equal(frame_encoder_new(3, &fresh, NULL), 0);
+		assert_int_equal(frame_encode(fresh, content, turns[t], expected,
+					      sizeof(expected), &expected_size, NULL,
+					      NULL),
+				 0);
+		assert_int_equal(encode(turns[t], NULL), expected_size);
+		assert_memory_equal(encoded, expected, expected_size);
+	}
+}
+
 static void another_content_size_is_refused(void **state)
 {
 	size_t size;
@@ -394,6 +420,7 @@ int main(void)
 		cmocka_unit_test(random_bytes_that_repeat_are_compressed),
 		cmocka_unit_test(every_level_comes_back),
 		cmocka_unit_test(the_same_content_gives_the_same_bytes),
+		cmocka_unit_test(an_encoder_keeps_nothing_from_one_frame_to_the_next),
 		cmocka_unit_test(another_content_size_is_refused),
 		cmocka_unit_test(every_truncation_and_every_extra_byte_is_refused),
 		cmocka_unit_test(two_frames_and_skippable_frames_are_refused),

@@ -176,6 +176,7 @@ static void members_that_are_missing_unknown_or_wrong_are_refused(void **state)
 		{ "\"sequence\":\"12\"", "\"sequence\":\"012\"" },
 		{ "\"sequence\":\"12\"", "\"sequence\":\"0\"" },
 		{ "\"sequence\":\"12\"", "\"sequence\":\"-1\"" },
+		{ "\"sequence\":\"12\"", "\"sequence\":\"4611686018427387905\"" },
 		{ "\"archive\":\"" H1 "\",", "" },
 		{ "\"previous\":\"" H2 "\",", "" },
 		{ H1, H0 },

@@ -618,6 +618,67 @@ static void most_of_a_volume_is_used(void **state)
 	teardown(&f);
 }
 
+/* Noise of a whole segment, and tables, into a new volume as small as may be. */
+static void expect_least_holds(unsigned data, unsigned parity, uint64_t memory,
+			       bool tiered)
+{
+	const uint64_t size = 33800000;
+	uint64_t least, payload, written, offset;
+	struct fixture f;
+
+	setup(&f, data, parity, memory);
+	f.options.tiered = tiered;
+	f.options.max_size = MIB;
+	least = log_least_max_size(&f.options, size);
+	assert_true(least >= size + size / data * parity);
+	assert_true(least <
+		    (size + size / data * parity) * 5 / 2 + 64 * MIB * parity / 3);
+	f.options.max_size = least;
+	assert_int_equal(log_least_max_size(&f.options, size), least);
+	start_session(&f);
+	write_record(&f, STRIPE_HEADER);
+	assert_true(log_room(f.writer) >= size);
+	while (f.stored_size + FRAME_STORED_MAX <= size)
+		if (try_frame(&f, next_random(&f) % FRAME_SIZE_MAX + 1, &offset))
+			fail_msg("%u+%u in %llu MiB: full after %llu", data, parity,
+				 (unsigned long long)least / MIB,
+				 (unsigned long long)f.stored_size);
+	write_record(&f, STRIPE_COMMIT);
+	log_writer_totals(f.writer, &payload, &written);
+	assert_true(written <= least);
+	teardown(&f);
+}
+
+static void the_least_volume_holds_a_segment_under_any_policy(void **state)
+{
+	static const unsigned policies[][2] = { { 30, 3 },  { 1, 0 },  { 1, 3 },
+						{ 2, 2 },   { 4, 3 },  { 17, 3 },
+						{ 200, 3 }, { 30, 16 } };
+	static const uint64_t memory[] = { 64 * MIB, 256 * MIB };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(policies) / sizeof(*policies); i++)
+		for (size_t j = 0; j < sizeof(memory) / sizeof(*memory); j++) {
+			expect_least_holds(policies[i][0], policies[i][1], memory[j],
+					   true);
+			expect_least_holds(policies[i][0], policies[i][1], memory[j],
+					   false);
+		}
+}
+
+static void a_volume_that_is_large_enough_is_left_as_it_is(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	setup(&f, 30, 3, 256 * MIB);
+	f.options.max_size = 64 * MIB;
+	assert_int_equal(log_least_max_size(&f.options, 33 * MIB), 64 * MIB);
+	f.options.parity = 16;
+	assert_true(log_least_max_size(&f.options, 33 * MIB) > 64 * MIB);
+	teardown(&f);
+}
+
 static void earlier_sessions_count_towards_the_size(void **state)
 {
 	uint64_t offset;
@@ -749,6 +810,8 @@ int main(void)
 		cmocka_unit_test(impossible_options_are_refused),
 		cmocka_unit_test(a_volume_never_exceeds_its_size),
 		cmocka_unit_test(most_of_a_volume_is_used),
+		cmocka_unit_test(the_least_volume_holds_a_segment_under_any_policy),
+		cmocka_unit_test(a_volume_that_is_large_enough_is_left_as_it_is),
 		cmocka_unit_test(earlier_sessions_count_towards_the_size),
 		cmocka_unit_test(a_medium_is_not_overrun),
 		cmocka_unit_test(a_failure_at_any_call_is_reported),

@@ -124,6 +124,38 @@ static void one_worker_runs_tasks_in_order(void **state)
 	task_group_done(&group);
 }
 
+static void patient_tasks_run_when_no_others_wait(void **state)
+{
+	struct gate gate;
+	struct job block = { .task.run = run_job, .gate = &gate };
+	struct job jobs[6] = { 0 };
+	static const int order[6] = { 4, 1, 5, 2, 6, 3 }; /* even ones are patient */
+	atomic_int counter = 0;
+	autoptr(pool) pool = NULL;
+	struct task_group group;
+
+	(void)state;
+	gate_init(&gate);
+	assert_int_equal(pool_new(1, &pool, NULL), 0);
+	task_group_init(&group);
+	block.counter = &counter;
+	pool_submit(pool, &group, &block.task);
+	gate_wait_for(&gate, 1);
+	for (int i = 0; i < 6; i++) {
+		jobs[i] = (struct job){ .task.run = run_job, .counter = &counter };
+		if (i % 2 == 0)
+			pool_submit_patient(pool, &group, &jobs[i].task);
+		else
+			pool_submit(pool, &group, &jobs[i].task);
+	}
+	gate_open(&gate);
+	assert_int_equal(task_group_wait(&group, NULL), 0);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(jobs[i].order, order[i]);
+	task_group_done(&group);
+	gate_done(&gate);
+}
+
 static void the_first_error_is_kept_and_then_forgotten(void **state)
 {
 	struct job jobs[3] = { 0 };
@@ -348,6 +380,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_task_runs_once_on_a_known_worker),
 		cmocka_unit_test(one_worker_runs_tasks_in_order),
+		cmocka_unit_test(patient_tasks_run_when_no_others_wait),
 		cmocka_unit_test(the_first_error_is_kept_and_then_forgotten),
 		cmocka_unit_test(groups_are_waited_for_apart),
 		cmocka_unit_test(as_many_tasks_run_at_once_as_there_are_threads),

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "archive/rebuild.h"
 
+#include "archive/appender.h"
 #include "archive/archive.h"
+#include "archive/head.h"
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "catalog/history.h"
@@ -273,6 +275,49 @@ static void without_the_middle_volume_its_commits_are_one_gap(void **state)
 	commit_row_done(&row);
 	assert_int_equal(archive_fixture_read(archive, 0, 1000000, 0), 0);
 	archive_free(archive);
+}
+
+/* A head as a hostile or damaged volume may have it, in a commit record of its own. */
+static void commit_numbered(struct archive_fixture *f, uint64_t sequence)
+{
+	struct archive *archive = open_archive(f);
+	struct appender *appender = NULL;
+	struct commit_row last = { 0 };
+	struct head head = { 0 };
+	char *json = NULL;
+
+	assert_int_equal(catalog_get_commit(archive_catalog(archive), VERSION_CURRENT,
+					    &last, NULL),
+			 0);
+	assert_int_equal(head_decode(last.head, strlen(last.head), &head, NULL), 0);
+	commit_row_done(&last);
+	head.previous = head.hash;
+	head.sequence = sequence;
+	assert_int_equal(head_encode(&head, &json, NULL), 0);
+	head_done(&head);
+	assert_int_equal(catalog_begin(archive_catalog(archive), NULL), 0);
+	assert_int_equal(appender_open(archive, &(struct appender_options){ true, 30, 3 },
+				       &appender, NULL),
+			 0);
+	assert_int_equal(appender_commit(appender, json, NULL), 0);
+	appender_free(appender);
+	archive_free(archive); /* without the transaction: the catalog has to catch up */
+	free(json);
+}
+
+static void commits_of_any_number_are_replayed_at_once(void **state)
+{
+	struct rebuilding *t = *state;
+	struct archive_fixture *f = &t->f;
+	const struct fixture_commit files = { .count = 5, .size = 1000, .seed = 1 };
+
+	commit(f, &files);
+	commit_numbered(f, HEAD_SEQUENCE_MAX);
+	check_files(f, &files, 0); /* caught up */
+	remove_catalog(t);
+	rebuild(t);
+	assert_non_null(strstr(text_string(&t->problems), "2 to 4611686018427387903"));
+	check_files(f, &files, 0);
 }
 
 struct victim {
@@ -591,6 +636,7 @@ int main(void)
 		TEST(an_interrupted_commit_is_rebuilt_as_the_placements_it_left),
 		TEST(the_last_volume_alone_knows_every_name),
 		TEST(a_volume_that_was_missing_is_taken_in_later),
+		TEST(commits_of_any_number_are_replayed_at_once),
 		TEST(without_the_middle_volume_its_commits_are_one_gap),
 		TEST(a_lost_record_costs_what_it_listed),
 		TEST(a_lost_header_record_costs_nothing),

@@ -10,6 +10,7 @@
 #include "chunker/skippable.h"
 #include "volume/chain.h"
 #include "volume/log_reader.h"
+#include "volume/record_completion.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -103,6 +104,8 @@ static void start_session(struct fixture *f)
 		struct stripe_info own;
 
 		if (chain_find_last(f->backend, &f->volume, &record, &own, &error) != 0)
+			fail_msg("%s", error.text);
+		if (record_complete(f->backend, f->budget, f->pool, record, &own, &error))
 			fail_msg("%s", error.text);
 		assert_int_equal(chain_end(record, &own, &end, NULL), 0);
 		record_free(record);
@@ -301,6 +304,72 @@ static void a_session_goes_on_behind_a_tail(void **state)
 	teardown(f);
 }
 
+/* Noise over extent number @index of the stripe, all of it. */
+static void spoil_extent(struct fixture *f, const struct stripe_info *info,
+			 unsigned index)
+{
+	uint8_t *bytes = backend_memory_data(f->backend) + info->offset +
+			 index * info->geometry.stride;
+	size_t left = info->offset + stripe_physical_size(info) -
+		      (size_t)(bytes - backend_memory_data(f->backend));
+
+	fill_random(bytes, left < info->geometry.stride ? left : info->geometry.stride,
+		    index);
+}
+
+/* Extent @spared alone is enough for the record at @record. */
+static void expect_protected(struct fixture *f, size_t record, unsigned spared)
+{
+	for (size_t i = 0; i < f->stripe_count; i++) {
+		const struct stripe_info *info = &f->stripes[i];
+
+		if (info->offset != record)
+			continue;
+		for (unsigned j = 0; j <= info->geometry.parity; j++)
+			if (j != spared)
+				spoil_extent(f, info, j);
+	}
+	expect_atoms(f);
+}
+
+static void a_record_cut_off_from_its_parity_gets_it_back(void **state)
+{
+	static const uint64_t spreads[] = { 0, MIB };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(spreads) / sizeof(*spreads); i++) {
+		struct fixture *f = setup(4, 3, true);
+		size_t size, record;
+		uint8_t *bytes;
+
+		f->options.spread = spreads[i];
+		commit(f, 5);
+		expect_atoms(f);
+		record = (size_t)f->last_offset;
+		size = backend_memory_size(f->backend);
+		bytes = malloc(size);
+		assert_non_null(bytes);
+		memcpy(bytes, backend_memory_data(f->backend), size);
+
+		/* From all of the parity to none is missing; then all extents but one are
+		 * lost, whichever that is. */
+		for (size_t cut = record + 16384; cut <= size; cut += 13 * 4096)
+			for (unsigned spared = 0; spared < 4; spared++) {
+				assert_int_equal(
+					backend_memory_set(f->backend, bytes, cut), 0);
+				start_session(f);
+				end_session(f);
+				assert_int_equal(backend_memory_synced(f->backend), size);
+				assert_memory_equal(backend_memory_data(f->backend),
+						    bytes, size);
+				expect_atoms(f);
+				expect_protected(f, record, spared);
+			}
+		free(bytes);
+		teardown(f);
+	}
+}
+
 static void a_volume_cut_anywhere_goes_on(void **state)
 {
 	struct fixture *f = setup(4, 2, true);
@@ -336,6 +405,7 @@ int main(void)
 		cmocka_unit_test(what_is_written_reads_back_under_any_policy),
 		cmocka_unit_test(damage_to_every_stripe_is_made_up_for),
 		cmocka_unit_test(a_session_goes_on_behind_a_tail),
+		cmocka_unit_test(a_record_cut_off_from_its_parity_gets_it_back),
 		cmocka_unit_test(a_volume_cut_anywhere_goes_on),
 	};
 

@@ -5,8 +5,10 @@
  *     header record                   a new volume: fed to the catalog, filled further
  *     checkpoint, commits             as their records say (checkpoint.c, appender.c)
  *     placement record                what was appended is listed
- *     end record                      sealed; the next writer makes a new volume
- *     file made read-only             the same
+ *     end record                      sealed; the next writer protects it, makes a new one
+ *     file made read-only             the next writer makes a new volume
+ *
+ * After any record its parity may be missing: the next writer appends it first.
  *
  * The catalog learns of all this in one transaction, which is committed after the commit
  * record at the earliest: until then catch_up.c does from the volumes what was lost here.
@@ -19,15 +21,21 @@
 
 #include "archive/volume_folder.h"
 #include "archive/volume_info.h"
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/crash_point.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "base/size.h"
 #include "base/timestamp.h"
 #include "catalog/placement.h"
+#include "chunker/frame.h"
+#include "chunker/segment.h"
+#include "chunker/segment_table.h"
 #include "volume/backend.h"
 #include "volume/chain.h"
+#include "volume/record_completion.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -104,11 +112,9 @@ static int used_size(const struct active_volume *active, uint64_t *size_out,
 	return 0;
 }
 
-static int begin_session(struct active_volume *active, const struct log_end *end,
-			 struct error *err)
+static struct log_writer_options options_of(const struct volume_writing *writing)
 {
-	const struct volume_writing *writing = &active->writing;
-	struct log_writer_options options = {
+	return (struct log_writer_options){
 		.tiered = writing->tiered,
 		.data = writing->data,
 		.parity = writing->parity,
@@ -116,15 +122,72 @@ static int begin_session(struct active_volume *active, const struct log_end *end
 		.max_size = writing->config->volume.max_size,
 		.budget = writing->budget,
 		.pool = writing->pool,
-		.on_record = put_record,
-		.context = active,
 	};
+}
+
+static int begin_session(struct active_volume *active, const struct log_end *end,
+			 struct error *err)
+{
+	struct log_writer_options options = options_of(&active->writing);
 	int r;
 
+	options.on_record = put_record;
+	options.context = active;
 	r = used_size(active, &options.used_size, err);
 	if (r < 0)
 		return r;
 	return log_writer_new(active->backend, end, &options, &active->writer, err);
+}
+
+/* Sizes. */
+
+/* The most bytes that a segment takes in the log. */
+static uint64_t segment_bound(void)
+{
+	uint64_t frames = SEGMENT_FRAME_MAX;
+
+	return segment_header_size(0) + SEGMENT_SIZE_MAX +
+	       frames * (FRAME_STORED_MAX - FRAME_SIZE_MAX) +
+	       segment_tail_size((uint32_t)frames);
+}
+
+static int too_small(const struct volume_writing *writing, int code, uint64_t size,
+		     uint64_t least, struct error *err)
+{
+	char have[SIZE_TEXT_MAX], payload[SIZE_TEXT_MAX];
+	char memory[SIZE_TEXT_MAX], need[SIZE_TEXT_MAX];
+
+	return error_set(
+		err, code,
+		"[volume] max_size = %s is too small: %s with %u + %u extents, "
+		"in %s of [limits] memory, need a volume of %s. Set max_size to "
+		"that or more, or choose less parity (--parity, [parity] parity)",
+		size_format(writing->config->volume.max_size, have),
+		size_format(size, payload), writing->data, writing->parity,
+		size_format(budget_size(writing->budget), memory),
+		size_format(least, need));
+}
+
+int volume_writing_check(const struct volume_writing *writing, struct error *err)
+{
+	const struct log_writer_options options = options_of(writing);
+	uint64_t least = log_least_max_size(&options, segment_bound());
+
+	if (least == options.max_size)
+		return 0;
+	return too_small(writing, -EINVAL, SEGMENT_SIZE_MAX, least, err);
+}
+
+int active_volume_too_small(const struct active_volume *active, uint64_t size,
+			    struct error *err)
+{
+	const struct log_writer_options options = options_of(&active->writing);
+	uint64_t least = log_least_max_size(&options, size);
+	uint64_t payload, written;
+
+	/* The list of names that the volume begins with counts as well. */
+	log_writer_totals(active->writer, &payload, &written);
+	return too_small(&active->writing, -EFBIG, size, least + written, err);
 }
 
 /* A new volume. */
@@ -239,7 +302,7 @@ static int check_end(const struct volume_row *row, const struct record *record,
 				 record->sequence, row->record_count);
 	return error_set(err, -ESTALE,
 			 "its last record is not the one in the "
-			 "catalog. " VOLUME_FILE_STALE_ADVICE);
+			 "catalog. " VOLUME_FILE_FORK_ADVICE);
 }
 
 static bool ends_checkpoint(const struct record *record)
@@ -273,12 +336,18 @@ static int learn_begun(struct active_volume *active, const struct record *last,
 	return r == FOUND ? 0 : r;
 }
 
-static int continue_volume(struct active_volume *active, const struct volume_row *row,
-			   struct error *err)
+static int complete(struct backend *backend, const struct volume_writing *writing,
+		    struct record *record, const struct stripe_info *own,
+		    struct error *err)
+{
+	return record_complete(backend, writing->budget, writing->pool, record, own, err);
+}
+
+static int continue_at_end(struct active_volume *active, const struct volume_row *row,
+			   struct log_end *end, struct error *err)
 {
 	autoptr(record) record = NULL;
 	struct stripe_info own = { 0 };
-	struct log_end end = { 0 };
 	int r;
 
 	r = chain_find_last(active->backend, &active->uuid, &record, &own, err);
@@ -288,14 +357,30 @@ static int continue_volume(struct active_volume *active, const struct volume_row
 	if (r == 0)
 		r = learn_begun(active, record, err);
 	if (r == 0)
-		r = chain_end(record, &own, &end, err);
+		r = complete(active->backend, &active->writing, record, &own, err);
+	if (r == 0)
+		r = chain_end(record, &own, end, err);
 	active->fresh =
 		record->checkpoint && backend_position(active->backend) ==
 					      own.offset + stripe_physical_size(&own);
 	stripe_info_done(&own);
+	return r;
+}
+
+static int continue_volume(struct active_volume *active, const struct volume_row *row,
+			   struct error *err)
+{
+	struct budget *budget = active->writing.budget;
+	struct log_end end = { 0 };
+	int r;
+
+	r = budget_reserve(budget, CHAIN_MEMORY, "records", err);
 	if (r < 0)
 		return r;
-	r = begin_session(active, &end, err);
+	r = continue_at_end(active, row, &end, err);
+	budget_release(budget, CHAIN_MEMORY);
+	if (r == 0)
+		r = begin_session(active, &end, err);
 	log_end_done(&end);
 	return r;
 }
@@ -338,4 +423,34 @@ int active_volume_seal(struct active_volume *active, struct error *err)
 		return r;
 	crash_point("archive.volume.sealed");
 	return put_row(active, true, err);
+}
+
+/* Whether the writer of a sealed file came to its last step. */
+static bool is_protected(const struct volume_writing *writing, const char *file)
+{
+	struct stat st;
+
+	return fstatat(writing->folder_fd, file, &st, 0) < 0 || !(st.st_mode & S_IWUSR);
+}
+
+int active_volume_finish(const struct volume_writing *writing, const struct uuid *uuid,
+			 const char *file, struct error *err)
+{
+	autoptr(backend) backend = NULL;
+	autoptr(record) record = NULL;
+	struct stripe_info own = { 0 };
+	int r;
+
+	if (is_protected(writing, file) ||
+	    backend_file_open(writing->folder_fd, file, 1, &backend, NULL) < 0 ||
+	    chain_find_last(backend, uuid, &record, &own, NULL) < 0)
+		return 0; /* nothing to write here any more */
+	r = 0;
+	if (record->kind == STRIPE_END) {
+		r = complete(backend, writing, record, &own, err);
+		if (r == 0)
+			r = backend_seal(backend, err);
+	}
+	stripe_info_done(&own);
+	return r < 0 ? error_prefix(err, r, "end of '%s'", file) : 0;
 }

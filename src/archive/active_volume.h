@@ -41,6 +41,14 @@ struct active_volume {
 	struct log_writer *writer;
 };
 
+/* Whether a new volume of [volume] max_size can hold any segment; if not, -EINVAL, and the
+ * text says what to change. */
+int volume_writing_check(const struct volume_writing *writing, struct error *err);
+
+/* The same of a volume that is open, and @size bytes that did not fit into it: always -EFBIG. */
+int active_volume_too_small(const struct active_volume *active, uint64_t size,
+			    struct error *err);
+
 /* Make a new volume file with a header record, whose roster is all that the catalog knows.
  * @head: hash of the last head, or NULL. Durable on return. */
 int active_volume_create(const struct volume_writing *writing, uint64_t number,
@@ -48,7 +56,7 @@ int active_volume_create(const struct volume_writing *writing, uint64_t number,
 			 struct active_volume **active_out, struct error *err);
 
 /* Open the volume @row, whose file is @file, where it ends. -ESTALE if its last record is
- * not the one that the catalog knows. */
+ * not the one that the catalog knows. Parity that this record lacks is made up for. */
 int active_volume_open(const struct volume_writing *writing, const struct volume_row *row,
 		       const char *file, struct active_volume **active_out,
 		       struct error *err);
@@ -56,6 +64,12 @@ int active_volume_open(const struct volume_writing *writing, const struct volume
 /* Write what is pending and the end record, and protect the file. Nothing more may be
  * appended. */
 int active_volume_seal(struct active_volume *active, struct error *err);
+
+/* Do what the writer of @file, the volume @uuid that the catalog calls sealed, was killed
+ * before: complete the end record's parity, protect the file. Mostly there is nothing to
+ * do; a volume that can't be read any more is left alone. */
+int active_volume_finish(const struct volume_writing *writing, const struct uuid *uuid,
+			 const char *file, struct error *err);
 
 /* Stop; what no record lists stays behind as a tail. NULL is a no-op. */
 void active_volume_free(struct active_volume *active);

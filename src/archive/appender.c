@@ -5,7 +5,7 @@
  * one is made: header, then checkpoint, then the log goes on. A writer may have been killed
  * between any two of these steps, so opening looks at what there is and does the rest:
  *
- *     highest is sealed                       make the next volume
+ *     highest is sealed                       see that it is finished, make the next volume
  *     highest has no complete checkpoint      write it
  *     else                                    append
  *
@@ -127,6 +127,22 @@ static int begin_next(struct appender *appender, const struct survey *survey,
 				    &appender->active, err);
 }
 
+/* See that the volume before the next one needs no writer any more. It may be on a shelf. */
+static int finish_last(struct appender *appender, const struct survey *survey,
+		       struct error *err)
+{
+	autofree char *file = NULL;
+	int r;
+
+	r = volume_set_find_file(archive_volumes(appender->archive), &survey->last.uuid,
+				 &file, err);
+	if (r == -ENOMEDIUM)
+		return 0;
+	if (r < 0)
+		return r;
+	return active_volume_finish(&appender->writing, &survey->last.uuid, file, err);
+}
+
 static int open_last(struct appender *appender, const struct survey *survey,
 		     struct error *err)
 {
@@ -184,10 +200,13 @@ static int activate(struct appender *appender, struct error *err)
 	int r;
 
 	r = take_survey(appender->writing.catalog, &survey, err);
-	if (r == 0 && survey.last.sealed)
-		r = begin_next(appender, &survey, err);
-	else if (r == 0)
+	if (r == 0 && !survey.last.sealed) {
 		r = open_last(appender, &survey, err);
+	} else if (r == 0) {
+		r = finish_last(appender, &survey, err);
+		if (r == 0)
+			r = begin_next(appender, &survey, err);
+	}
 	survey_done(&survey);
 	if (r < 0 || appender->active->begun)
 		return r;
@@ -230,6 +249,9 @@ int appender_open(struct archive *archive, const struct appender_options *option
 		.parity = options->parity,
 	};
 	archive_id(archive, &appender->writing.archive_id);
+	r = volume_writing_check(&appender->writing, err);
+	if (r < 0)
+		return r;
 	r = reserve_reading(appender, err);
 	if (r < 0)
 		return r;
@@ -273,7 +295,6 @@ static int check_active(const struct appender *appender, struct error *err)
 
 int appender_begin(struct appender *appender, uint64_t size, struct error *err)
 {
-	char text[SIZE_TEXT_MAX];
 	int r;
 
 	r = check_active(appender, err);
@@ -283,10 +304,7 @@ int appender_begin(struct appender *appender, uint64_t size, struct error *err)
 		r = roll_over(appender, err);
 	if (r < 0 || size <= log_room(appender->active->writer))
 		return r;
-	return error_set(err, -EFBIG,
-			 "%s do not fit in a new volume: set a larger "
-			 "[volume] max_size",
-			 size_format(size, text));
+	return active_volume_too_small(appender->active, size, err);
 }
 
 int appender_append(struct appender *appender, const struct atom *atom,

@@ -235,8 +235,8 @@ static int try_catch_up(struct archive *archive, struct error *err)
 	return r < 0 ? error_set(err, r, "no memory to open an archive") : 0;
 }
 
-/* Readers go on with what the catalog knows. That another process is writing, or that this
- * user may not write, is not worth a word. */
+/* Readers go on with what the catalog knows. That another process is writing, that this
+ * user may not write, or that there is no space for it, is not worth a word. */
 static int bring_up_to_date(struct archive *archive, struct error *err)
 {
 	struct error why = { 0 };
@@ -245,7 +245,8 @@ static int bring_up_to_date(struct archive *archive, struct error *err)
 	if (archive->lock_fd >= 0)
 		return try_catch_up(archive, err);
 	r = try_catch_up(archive, &why);
-	if (r == 0 || r == -EBUSY || r == -EACCES || r == -EROFS || r == -EPERM)
+	if (r == 0 || r == -EBUSY || r == -EACCES || r == -EROFS || r == -EPERM ||
+	    r == -ENOSPC || r == -EDQUOT)
 		return 0;
 	r = set_warning(archive, why.text);
 	return r < 0 ? error_set(err, r, "no memory to open an archive") : 0;

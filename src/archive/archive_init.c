@@ -273,6 +273,9 @@ static int write_volume(struct init *init, const char *label, struct error *err)
 	autoptr(active_volume) active = NULL;
 	int r;
 
+	r = volume_writing_check(&writing, err);
+	if (r < 0)
+		return r;
 	r = active_volume_create(&writing, 1, label, NULL, &active, err);
 	if (r < 0)
 		return r;

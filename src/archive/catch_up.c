@@ -19,7 +19,8 @@
  * A tail makes a file longer, but has no record: then nothing is needed, and the lock is
  * not asked for. A volume whose writer was killed before its header record was whole is no
  * volume. One with a header and no complete checkpoint is a volume like others: it becomes
- * the active one, and the next writer completes it.
+ * the active one, and the next writer completes it. Nothing is written to volumes here:
+ * a record's missing parity and a sealed file's protection are for the next writer as well.
  *
  * All is done in one transaction, the replay of the new commits included, so that a crash
  * here changes nothing.
@@ -32,6 +33,7 @@
 #include "archive/volume_list.h"
 #include "archive/volume_rows.h"
 #include "archive/volume_set.h"
+#include "base/budget.h"
 #include "base/crash_point.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -143,15 +145,19 @@ static int find_new_records(const struct catch_up *catch_up, const struct volume
 	r = backend_file_open(catch_up->folder_fd, name, 0, &backend, err);
 	if (r < 0)
 		return r;
+	r = budget_reserve(catch_up->budget, CHAIN_MEMORY, "records", err);
+	if (r < 0)
+		return r;
 	r = chain_visit_after(backend, &end, stop_at_record, NULL, &why);
+	budget_release(catch_up->budget, CHAIN_MEMORY);
 	if (r == FOUND)
 		*work_out = WORK_FEED;
 	if (r == 0 || r == FOUND)
 		return 0;
 	if (r == -ESTALE)
 		return stale(err, row, name);
-	if (r == -EBADMSG)
-		r = -ESTALE; /* records, but not a continuation of those we know */
+	if (r == -EBADMSG) /* records, but not a continuation of those we know */
+		return error_set(err, -ESTALE, "%s. " VOLUME_FILE_FORK_ADVICE, why.text);
 	return error_set(err, r, "%s", why.text);
 }
 
@@ -284,15 +290,6 @@ static int feed_record(void *context, const struct record *record,
 	return r < 0 ? r : 0;
 }
 
-/* A writer was killed between the end record and the file's protection. */
-static void protect(int folder_fd, const char *name)
-{
-	autoptr(backend) backend = NULL;
-
-	if (backend_file_open(folder_fd, name, 1, &backend, NULL) == 0)
-		(void)backend_seal(backend, NULL); /* a courtesy: the end record counts */
-}
-
 /* Take in the records of @file after those that are known. They are made durable first: a
  * catalog that knows more than its volumes would look as if these were old copies. */
 static int feed_file(const struct survey *survey, const struct volume_file *file,
@@ -317,10 +314,13 @@ static int feed_file(const struct survey *survey, const struct volume_file *file
 	if (r < 0)
 		return r;
 	feed->sealed = false;
+	r = budget_reserve(catch_up->budget, CHAIN_MEMORY, "records", err);
+	if (r < 0)
+		return r;
 	r = chain_visit_after(backend, &end, feed_record, feed, err);
+	budget_release(catch_up->budget, CHAIN_MEMORY);
 	if (r < 0 || !feed->sealed)
 		return r;
-	protect(catch_up->folder_fd, file->name);
 	return volume_rows_put(catch_up->catalog, file, true, err);
 }
 

@@ -261,22 +261,44 @@ static int finish_batch(struct content_writer *writer, struct small_batch *batch
 	return 0;
 }
 
+/* Whether @piece, which was read, is to become a segment. */
+static bool becomes_segment(const struct piece *piece)
+{
+	const struct large_file *file = piece->file;
+
+	return file->r == 0 && piece->size > 0 &&
+	       !(piece->last && file_result_is_packed(file));
+}
+
+/* At the end of the front piece, give the workers some of the next one to do. */
+static void start_next(struct content_writer *writer)
+{
+	unsigned few = 2 * pool_threads(writer->pool);
+	struct job *next = writer->first->next;
+
+	if (writer->first->piece->slot_count > few || !next || !next->piece ||
+	    next->piece->state != PIECE_FULL)
+		return;
+	piece_wait(next->piece);
+	if (becomes_segment(next->piece))
+		piece_start(next->piece, few);
+}
+
 static int advance_piece(struct content_writer *writer, struct piece *piece,
 			 struct error *err)
 {
-	struct large_file *file = piece->file;
 	uint64_t size = piece->size;
 	bool written;
 	int r = 0;
 
 	if (piece->state == PIECE_FULL)
 		piece_wait(piece);
-	written = piece->state == PIECE_WRITING ||
-		  (file->r == 0 && size > 0 &&
-		   !(piece->last && file_result_is_packed(file)));
+	written = piece->state == PIECE_WRITING || becomes_segment(piece);
 	if (written)
 		r = piece_step(piece, writer->ring, writer->segments,
 			       writer->results.session, err);
+	if (r == PIECE_MORE)
+		start_next(writer);
 	if (r != 0)
 		return r == PIECE_MORE ? 0 : r;
 

@@ -295,6 +295,13 @@ static void submit(struct frame_slot *slot, task_fn *run)
 	pool_submit(slot->ring->pool, &slot->group, &slot->task);
 }
 
+/* Behind all that is short, or that somebody waits for already. */
+static void submit_patient(struct frame_slot *slot, task_fn *run)
+{
+	slot->task.run = run;
+	pool_submit_patient(slot->ring->pool, &slot->group, &slot->task);
+}
+
 static void place(struct frame_slot *slot, uint64_t offset, uint32_t size)
 {
 	assert(size >= 1 && size <= slot->ring->frame_size);
@@ -324,7 +331,7 @@ void frame_slot_hash_hole(struct frame_slot *slot, uint64_t offset, uint32_t siz
 void frame_slot_encode(struct frame_slot *slot)
 {
 	if (slot->compressible)
-		submit(slot, run_encode);
+		submit_patient(slot, run_encode);
 	else
 		store(slot); /* hardly anything to do */
 }

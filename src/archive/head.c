@@ -125,6 +125,15 @@ static int read_hash(const struct json *json, const char *name, bool wanted,
 	return r;
 }
 
+static int read_sequence(const struct json *json, struct head *head, struct error *err)
+{
+	int r = json_get_u64(json, "sequence", &head->sequence, err);
+
+	if (r == 0 && head->sequence > HEAD_SEQUENCE_MAX)
+		r = error_set(err, -EBADMSG, "'sequence' is beyond all reason");
+	return r;
+}
+
 static int read_links(const struct json *json, struct head *head, struct error *err)
 {
 	bool later = head->sequence > 0;
@@ -237,7 +246,7 @@ static int read_head(const struct json *json, struct head *head, struct error *e
 
 	r = read_version(json, err);
 	if (r == 0)
-		r = json_get_u64(json, "sequence", &head->sequence, err);
+		r = read_sequence(json, head, err);
 	if (r == 0)
 		r = read_links(json, head, err);
 	if (r == 0)

@@ -11,7 +11,8 @@
 
 struct error;
 
-#define HEAD_SIZE_MAX 1048576u /* bytes of JSON */
+#define HEAD_SIZE_MAX 1048576u                /* bytes of JSON */
+#define HEAD_SEQUENCE_MAX (UINT64_C(1) << 62) /* more is damage */
 
 struct head_tag {
 	char *key;   /* owned */

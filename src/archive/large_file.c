@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Life of a piece:
  *
- *   FILLING --32 MiB or end of file--> FULL --read, id unknown--> WRITING --> (gone)
- *                                      FULL --read, id known---> (gone)
+ *   FILLING --32 MiB or end of file--> FULL --read--> READ --id unknown--> WRITING --> (gone)
+ *                                                     READ --id known---> (gone)
+ *
+ * Which it will be is asked only once the segment before is complete. So that the workers do
+ * not run dry meanwhile, a few frames are encoded ahead (piece_start()).
  *
  * A failure to read is the file's, not the piece's: the pieces that are on their way run to
  * their end, because a segment that has begun must be completed; later ones are dropped.
@@ -222,6 +225,7 @@ static void release_slots(struct piece *piece, struct frame_ring *ring)
 		frame_ring_release(ring, slot);
 	}
 	piece->end = NULL;
+	piece->slot_count = 0;
 }
 
 void piece_free(struct piece *piece, struct frame_ring *ring)
@@ -241,6 +245,7 @@ void piece_add(struct piece *piece, struct frame_slot *slot)
 	else
 		piece->slots = slot;
 	piece->end = slot;
+	piece->slot_count++;
 	piece->size += slot->content_size;
 }
 
@@ -257,6 +262,18 @@ void piece_wait(struct piece *piece)
 			fail(file, r == -ENODATA ? -ESTALE : r, &err);
 		tree_accumulator_add(&file->tree, &slot->hash);
 	}
+	piece->state = PIECE_READ;
+}
+
+void piece_start(struct piece *piece, unsigned count)
+{
+	unsigned i = 0;
+
+	assert(piece->state == PIECE_READ);
+	for (struct frame_slot *slot = piece->slots; slot && i < count; slot = slot->next)
+		if (i++ >= piece->started)
+			frame_slot_encode(slot);
+	piece->started = i;
 }
 
 /* Have the segment begun, or find that there is nothing to do: 0. */
@@ -283,8 +300,7 @@ static int begin(struct piece *piece, struct frame_ring *ring,
 		return 0;
 	}
 	file->new_size += piece->size;
-	for (struct frame_slot *slot = piece->slots; slot; slot = slot->next)
-		frame_slot_encode(slot);
+	piece_start(piece, piece->slot_count);
 	piece->state = PIECE_WRITING;
 	return PIECE_MORE;
 }
@@ -296,7 +312,7 @@ int piece_step(struct piece *piece, struct frame_ring *ring,
 	struct frame_slot *slot;
 	int r;
 
-	if (piece->state == PIECE_FULL)
+	if (piece->state == PIECE_READ)
 		return begin(piece, ring, segments, session, err);
 	slot = piece->slots;
 	r = frame_slot_wait(slot, err);
@@ -306,6 +322,7 @@ int piece_step(struct piece *piece, struct frame_ring *ring,
 	if (r < 0)
 		return r;
 	piece->slots = slot->next;
+	piece->slot_count--;
 	frame_ring_release(ring, slot);
 	return piece->slots ? PIECE_MORE : 0;
 }

@@ -46,6 +46,7 @@ struct large_file {
 enum piece_state {
 	PIECE_FILLING, /* slots are being added */
 	PIECE_FULL,    /* all slots are there, and being read */
+	PIECE_READ,    /* and have been read; the first may be encoded already */
 	PIECE_WRITING, /* its segment has begun, frames are being encoded */
 };
 
@@ -59,6 +60,8 @@ struct piece {
 	struct frame_slot
 		*slots; /* owned list; of one that is being written, what is left */
 	struct frame_slot *end; /* of the list */
+	unsigned slot_count;    /* in the list */
+	unsigned started;       /* of these are being encoded; while it is read */
 	struct piece *next;     /* for whoever holds it */
 };
 
@@ -93,6 +96,10 @@ void piece_add(struct piece *piece, struct frame_slot *slot);
 /* Wait until the piece, which is full, has been read; note its frames' hashes in the file's
  * tree. A failure is noted in file->r. */
 void piece_wait(struct piece *piece);
+
+/* Have the first @count frames of a piece that was waited for encoded, before it is known
+ * whether that is needed. */
+void piece_start(struct piece *piece, unsigned count);
 
 /* Write a little more of a piece that was waited for: PIECE_MORE, or 0 when its segment is
  * complete (and its slots are released). A segment that the archive has is complete at

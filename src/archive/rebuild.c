@@ -14,11 +14,13 @@
 #include "archive/volume_list.h"
 #include "archive/volume_rows.h"
 #include "archive/volume_set.h"
+#include "base/budget.h"
 #include "base/crash_point.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hex.h"
 #include "catalog/history.h"
+#include "volume/chain.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -214,7 +216,11 @@ static int fill_catalog(struct rebuild *rebuild, const struct volume_files *file
 	if (r == 0)
 		r = replay_init(&rebuild->replay, rebuild->catalog, err);
 	if (r == 0)
+		r = budget_reserve(budget, CHAIN_MEMORY, "records", err);
+	if (r == 0) {
 		r = read_volumes(rebuild, files, err);
+		budget_release(budget, CHAIN_MEMORY);
+	}
 	if (r == 0)
 		r = tell_missing_volumes(rebuild, err);
 	if (r == 0)

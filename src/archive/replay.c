@@ -2,7 +2,8 @@
 /* Heads may come in any order and, from checkpoints, more than once; commits are replayed in
  * order of their numbers. Between two heads that follow each other in the chain, what lies
  * between their trees is what the later commit did. Where heads are missing, because their
- * volume is, the next known one stands for them all.
+ * volume is, the next known one stands for them all. The work follows the heads that there
+ * are, never their numbers: those come from volumes, and any number may stand there.
  *
  * The heads wait in the catalog's own table, so that nothing here grows with their number.
  */
@@ -19,19 +20,33 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* The catalog's commit numbered @sequence: 0, or CATALOG_END. */
-static int get_head(struct catalog *catalog, uint64_t sequence, struct head *head_out,
-		    struct error *err)
+/* Decode and release @row. */
+static int take_head(struct commit_row *row, struct head *head_out, struct error *err)
+{
+	int r = head_decode(row->head, strlen(row->head), head_out, err);
+
+	commit_row_done(row);
+	return r;
+}
+
+/* The catalog's last commit: 0, or CATALOG_END. */
+static int last_head(struct catalog *catalog, struct head *head_out, struct error *err)
 {
 	struct commit_row row = { 0 };
-	int r;
+	int r = catalog_get_commit(catalog, VERSION_CURRENT, &row, err);
 
-	r = catalog_get_commit(catalog, sequence, &row, err);
-	if (r != 0)
-		return r;
-	r = head_decode(row.head, strlen(row.head), head_out, err);
-	commit_row_done(&row);
-	return r;
+	return r != 0 ? r : take_head(&row, head_out, err);
+}
+
+/* The first commit that was not replayed: 0, or CATALOG_END. */
+static int next_head(const struct replay *replay, struct head *head_out,
+		     struct error *err)
+{
+	uint64_t sequence = replay->started ? replay->last + 1 : 0;
+	struct commit_row row = { 0 };
+	int r = catalog_next_commit(replay->catalog, sequence, &row, err);
+
+	return r != 0 ? r : take_head(&row, head_out, err);
 }
 
 static void set_last(struct replay *replay, const struct head *head)
@@ -48,7 +63,7 @@ int replay_init(struct replay *replay, struct catalog *catalog, struct error *er
 	int r;
 
 	*replay = (struct replay){ .catalog = catalog };
-	r = get_head(catalog, VERSION_CURRENT, &head, err);
+	r = last_head(catalog, &head, err);
 	if (r == CATALOG_END)
 		return 0;
 	if (r < 0)
@@ -185,20 +200,17 @@ static int report_gap(const struct replay *replay, uint64_t next,
 	return events->missing(events->context, first, next - 1, err);
 }
 
-/* Replay the commit numbered @sequence, if it is known. */
-static int replay_sequence(struct replay *replay, struct source *source,
-			   uint64_t sequence, const struct replay_events *events,
-			   struct error *err)
+/* Replay the next commit that is known: 0, or CATALOG_END. */
+static int replay_next(struct replay *replay, struct source *source,
+		       const struct replay_events *events, struct error *err)
 {
 	struct head head = { 0 };
 	int r;
 
-	r = get_head(replay->catalog, sequence, &head, err);
-	if (r == CATALOG_END)
-		return 0;
-	if (r < 0)
+	r = next_head(replay, &head, err);
+	if (r != 0)
 		return r;
-	r = report_gap(replay, sequence, events, err);
+	r = report_gap(replay, head.sequence, events, err);
 	if (r == 0)
 		r = replay_head(replay, source, &head, events, err);
 	if (r == 0)
@@ -211,23 +223,10 @@ int replay_run(struct replay *replay, struct source *source,
 	       const struct replay_events *events, struct error *err)
 {
 	const struct replay_events none = { 0 };
-	uint64_t first = replay->started ? replay->last + 1 : 0;
-	struct head newest = { 0 };
-	uint64_t last;
 	int r;
 
-	r = get_head(replay->catalog, VERSION_CURRENT, &newest, err);
-	if (r == CATALOG_END)
-		return 0;
-	if (r < 0)
-		return r;
-	last = newest.sequence;
-	head_done(&newest);
-	for (uint64_t sequence = first; sequence <= last; sequence++) {
-		r = replay_sequence(replay, source, sequence, events ? events : &none,
-				    err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	do
+		r = replay_next(replay, source, events ? events : &none, err);
+	while (r == 0);
+	return r == CATALOG_END ? 0 : r;
 }

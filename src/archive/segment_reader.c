@@ -38,8 +38,9 @@
 #include <string.h>
 
 #define RUN_SIZE \
-	((1u << 20) + 4096u) /* bytes fetched at once: a MiB of content, stored */
-#define LOSS_GRAIN 4096u     /* bytes: a page of the kernel's cache */
+	((1u << 20) + 4096u)    /* bytes fetched at once: a MiB of content, stored */
+#define LOSS_GRAIN 4096u        /* bytes: a page of the kernel's cache */
+#define NOT_EXPECTED UINT32_MAX /* no frame would be in order */
 
 struct segment_reader {
 	struct source *source;     /* borrowed */
@@ -127,14 +128,14 @@ void segment_reader_take(struct segment_reader *reader, const struct segment_ref
 		source_segment_unref(reader->source, old); /* one is enough */
 		return;
 	}
-	if (old) {
-		/* From the last frame of one segment to the first of another is in order. */
-		if (reader->expected != old->table->frame_count)
-			reader->streak = 0;
+	/* From the last frame of one segment to the first of another is in order. */
+	if (old && reader->expected == old->table->frame_count)
+		reader->expected = 0;
+	else
+		reader->expected = NOT_EXPECTED;
+	if (old)
 		source_segment_unref(reader->source, old);
-	}
 	reader->run_count = 0;
-	reader->expected = 0;
 }
 
 int segment_reader_find(struct segment_reader *reader, const struct hash *id,

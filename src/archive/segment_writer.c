@@ -231,19 +231,16 @@ int segment_writer_begin(struct segment_writer *writer, enum segment_kind kind,
 static int complete(struct segment_writer *writer, struct error *err)
 {
 	uint32_t count = writer->info.frame_count;
-	size_t first = segment_frame_table_size(count);
-	size_t second = segment_seek_table_size(count);
-	autofree uint8_t *tail = malloc(first + second);
+	size_t size = segment_tail_size(count);
+	autofree uint8_t *tail = malloc(size);
 	uint64_t log_offset;
 	int r;
 
 	if (!tail)
 		return error_set(err, -ENOMEM, "no memory for a segment's tables");
 	segment_tail_encode(&writer->info, writer->frames, writer->hashes, tail);
-	r = append(writer, tail, first, &log_offset, err);
-	if (r < 0)
-		return r;
-	r = append(writer, tail + first, second, &log_offset, err);
+	/* As one atom, so that whoever reads them needs one extent. */
+	r = append(writer, tail, size, &log_offset, err);
 	if (r < 0)
 		return r;
 	r = appender_place_segment(writer->appender, &writer->place, err);

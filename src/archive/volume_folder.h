@@ -22,6 +22,14 @@ struct volume_info;
 	"'blockframe catalog rebuild' gives up what its last records said, and commits " \
 	"go on"
 
+/* What to do about a volume whose records are not those that the catalog has seen. */
+#define VOLUME_FILE_FORK_ADVICE                                                        \
+	"If the file is a copy that somebody else's commits went on in, put the file " \
+	"of "                                                                          \
+	"this archive back. If it is the one to keep, 'blockframe catalog rebuild' "   \
+	"goes "                                                                        \
+	"by the volumes that are there, and forgets commits that are on none of them"
+
 enum volume_file_state {
 	VOLUME_FILE_GOOD,      /* a volume */
 	VOLUME_FILE_COPY,      /* of a volume, with fewer records than another file has */

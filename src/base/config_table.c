@@ -156,7 +156,10 @@ const struct config_key config_keys[] = {
 		.min = 64 * MIB,
 		.max = INT64_MAX,
 		.fallback = "1TiB",
-		.help = "Size at which the next volume is begun, from 64 MiB.",
+		.help = "Size at which the next volume is begun, from 64 MiB, or what a "
+			"segment "
+			"of 32 MiB takes\n"
+			"with its parity, if that is more.",
 	},
 	{
 		FIELD(repair, write_back),

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* One queue, one lock, one condition: tasks here take milliseconds (a segment to compress,
+/* Two queues, one lock, one condition: tasks here take milliseconds (a segment to compress,
  * a row to encode), so the queue is never what limits. Work stealing was not considered
  * worth its code.
+ *
+ * The second queue holds the patient tasks, and a worker looks there last. A commit submits
+ * the compression of 32 MiB at once; without that, the next leaves to be hashed would wait
+ * for all of it, and the thread that fills extents with them.
  *
  * Invariants:
  *   - A worker copies what it needs out of a task before it runs it, and does not touch
@@ -11,7 +15,7 @@
  *     the group: the worker's last access is its unlock.
  *   - The queue lock and the group locks are never held together.
  *
- * Not handled: priorities, cancelling (callers test task_group_failed() and stop), waiting
+ * Not handled: more priorities, cancelling (callers test task_group_failed() and stop), waiting
  * from within a task (asserted, it could deadlock).
  */
 #include "base/pool.h"
@@ -28,34 +32,59 @@ struct worker {
 	pthread_t thread;
 };
 
-struct pool {
-	struct mutex mutex;      /* guards the queue and closing; innermost lock */
-	struct cond wanted;      /* a task was queued, or closing was set */
-	struct task *first;      /* queue, oldest first */
+struct task_queue {
+	struct task *first;      /* oldest first */
 	struct task **last_next; /* where the next task is hung on */
-	bool closing;            /* end when the queue is empty */
-	unsigned thread_count;   /* workers started; immutable after pool_new() */
+};
+
+struct pool {
+	struct mutex mutex; /* guards the queues and closing; innermost lock */
+	struct cond wanted; /* a task was queued, or closing was set */
+	struct task_queue queue;
+	struct task_queue patient;
+	bool closing;          /* end when the queues are empty */
+	unsigned thread_count; /* workers started; immutable after pool_new() */
 	struct worker workers[];
 };
 
 static _Thread_local bool is_worker;
 
-/* The oldest task, waiting for one; NULL when the pool is empty and closing. */
+static void queue_init(struct task_queue *queue)
+{
+	queue->first = NULL;
+	queue->last_next = &queue->first;
+}
+
+static void queue_push(struct task_queue *queue, struct task *task)
+{
+	task->next = NULL;
+	*queue->last_next = task;
+	queue->last_next = &task->next;
+}
+
+/* NULL if it is empty. */
+static struct task *queue_pop(struct task_queue *queue)
+{
+	struct task *task = queue->first;
+
+	if (!task)
+		return NULL;
+	queue->first = task->next;
+	if (!queue->first)
+		queue->last_next = &queue->first;
+	return task;
+}
+
+/* The next task, waiting for one; NULL when the pool is empty and closing. */
 static struct task *take_task(struct pool *pool)
 {
 	struct task *task;
 
 	mutex_scope(&pool->mutex);
-	while (!pool->first && !pool->closing)
+	while (!pool->queue.first && !pool->patient.first && !pool->closing)
 		cond_wait(&pool->wanted, &pool->mutex);
-
-	task = pool->first;
-	if (!task)
-		return NULL;
-	pool->first = task->next;
-	if (!pool->first)
-		pool->last_next = &pool->first;
-	return task;
+	task = queue_pop(&pool->queue);
+	return task ? task : queue_pop(&pool->patient);
 }
 
 static void finish_one(struct task_group *group, int r, const struct error *err)
@@ -130,7 +159,8 @@ int pool_new(unsigned threads, struct pool **pool_out, struct error *err)
 		return error_set(err, -ENOMEM, "no memory for a pool");
 	mutex_init(&pool->mutex);
 	cond_init(&pool->wanted);
-	pool->last_next = &pool->first;
+	queue_init(&pool->queue);
+	queue_init(&pool->patient);
 
 	for (unsigned i = 0; i < threads; i++) {
 		pool->workers[i] = (struct worker){ .pool = pool, .index = i };
@@ -174,16 +204,25 @@ static void add_pending(struct task_group *group)
 	group->pending++;
 }
 
-void pool_submit(struct pool *pool, struct task_group *group, struct task *task)
+static void submit(struct pool *pool, struct task_queue *queue, struct task_group *group,
+		   struct task *task)
 {
 	add_pending(group);
 	task->group = group;
-	task->next = NULL;
 
 	mutex_scope(&pool->mutex);
-	*pool->last_next = task;
-	pool->last_next = &task->next;
+	queue_push(queue, task);
 	cond_signal(&pool->wanted);
+}
+
+void pool_submit(struct pool *pool, struct task_group *group, struct task *task)
+{
+	submit(pool, &pool->queue, group, task);
+}
+
+void pool_submit_patient(struct pool *pool, struct task_group *group, struct task *task)
+{
+	submit(pool, &pool->patient, group, task);
 }
 
 void task_group_init(struct task_group *group)

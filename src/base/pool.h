@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* A fixed number of worker threads, one first-in first-out queue.
+/* A fixed number of worker threads, one first-in first-out queue; and one behind it for work
+ * that can wait.
  *
  * A task is embedded in the caller's own structure, so submitting allocates nothing and
  * cannot fail. Each task belongs to a group; waiting for the group returns the first
@@ -58,6 +59,10 @@ unsigned pool_default_threads(void);
 /* Queue @task, which stays valid until its function starts, as a part of @group, which
  * stays valid until it was waited for. Never blocks on work. */
 void pool_submit(struct pool *pool, struct task_group *group, struct task *task);
+
+/* The same, but @task runs only when none that came by pool_submit() is queued. For work that
+ * is handed out in bulk, so that others need not stand behind all of it. */
+void pool_submit_patient(struct pool *pool, struct task_group *group, struct task *task);
 
 void task_group_init(struct task_group *group);
 

@@ -158,7 +158,7 @@ static int catalog_new(const char *path, bool create, struct catalog **catalog_o
 		(void)error_set(err, -ENOMEM, "no memory for the catalog");
 		return -ENOMEM;
 	}
-	r = database_open(path, create, &catalog->db, err);
+	r = database_open(path, create, &catalog->db, &catalog->read_only, err);
 	if (r < 0)
 		return r;
 	*catalog_out = take_ptr(catalog);
@@ -279,7 +279,9 @@ int catalog_begin(struct catalog *catalog, struct error *err)
 
 	assert(!catalog->writing);
 	if (sqlite3_db_readonly(catalog->db, "main"))
-		return error_set(err, -EROFS, "catalog: can only be read here");
+		return error_set_errno(err,
+				       catalog->read_only ? catalog->read_only : -EROFS,
+				       "catalog: can only be read here");
 	r = database_run(catalog->db, sql_begin, err);
 	if (r < 0)
 		return r;

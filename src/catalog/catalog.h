@@ -21,7 +21,7 @@ struct error;
 
 /* Open @path. -ENOENT if there is none, -EBADMSG if it is no catalog or damaged,
  * -EPROTONOSUPPORT if made by a newer version. Where it can only be read, writing is
- * -EROFS. */
+ * -EROFS, or -ENOSPC for want of space. */
 int catalog_open(const char *path, struct catalog **catalog_out, struct error *err);
 
 /* Make a new, empty one for @archive_id at @path, replacing any file (and -wal, -shm) there. */

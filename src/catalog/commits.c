@@ -15,6 +15,7 @@
 static const char sql_put[] = "INSERT OR REPLACE INTO commit_head VALUES(?, ?, ?, ?)";
 static const char sql_get[] = COLUMNS "WHERE sequence = ?";
 static const char sql_get_last[] = COLUMNS "ORDER BY sequence DESC LIMIT 1";
+static const char sql_next[] = COLUMNS "WHERE sequence >= ? ORDER BY sequence LIMIT 1";
 static const char sql_all[] = COLUMNS "ORDER BY sequence DESC";
 static const char sql_find[] = COLUMNS "WHERE hash >= ? AND hash <= ? LIMIT 2";
 
@@ -86,6 +87,18 @@ int catalog_get_commit(struct catalog *catalog, uint64_t sequence,
 	statement_begin(&s, catalog, last ? sql_get_last : sql_get);
 	if (!last)
 		statement_bind_i64(&s, version_at(sequence));
+	r = statement_step(&s, err);
+	return r != 0 ? r : read_commit(&s, commit_out, err);
+}
+
+int catalog_next_commit(struct catalog *catalog, uint64_t sequence,
+			struct commit_row *commit_out, struct error *err)
+{
+	autostatement struct statement s = { 0 };
+	int r;
+
+	statement_begin(&s, catalog, sql_next);
+	statement_bind_i64(&s, version_at(sequence));
 	r = statement_step(&s, err);
 	return r != 0 ? r : read_commit(&s, commit_out, err);
 }

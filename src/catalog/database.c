@@ -4,7 +4,7 @@
  * archive catches up from the volumes.
  *
  * WAL needs a shared index file beside the database. Where it can't be made (a read-only
- * medium, somebody else's folder) the file is opened without locks: as one that does not
+ * medium, somebody else's folder, a disk without a free block) the file is opened without locks: as one that does not
  * change, or, if a killed writer left a log, with the log's index in private memory, which
  * SQLite does in its exclusive locking mode. Nobody can write on a read-only medium. In a
  * folder that only we cannot write to, a writer that comes later would not be noticed; rows
@@ -239,18 +239,32 @@ static int open_without_writing(const char *path, struct sqlite3 **db_out,
 	return open_existing(uri, &unchanging, db_out, err);
 }
 
-int database_open(const char *path, bool create, struct sqlite3 **db_out,
-		  struct error *err)
+/* Why @path can only be read, if that is what @r, the result of opening it, means. */
+static int read_only_reason(const char *path, int r)
 {
+	if (r == 0 || r == -EPROTONOSUPPORT)
+		return 0;
+	if (r == -ENOSPC || r == -EDQUOT)
+		return r;
+	return folder_writable(path) ? 0 : -EROFS;
+}
+
+int database_open(const char *path, bool create, struct sqlite3 **db_out,
+		  int *read_only_out, struct error *err)
+{
+	int reason;
 	int r;
 
+	*read_only_out = 0;
 	if (create)
 		return connect(path, &to_create, db_out, err);
 	r = check_file(path, err);
 	if (r < 0)
 		return r;
 	r = open_existing(path, &to_use, db_out, err);
-	if (r < 0 && r != -EPROTONOSUPPORT && !folder_writable(path))
-		r = open_without_writing(path, db_out, err);
-	return r;
+	reason = read_only_reason(path, r);
+	if (!reason)
+		return r;
+	*read_only_out = reason;
+	return open_without_writing(path, db_out, err);
 }

@@ -9,9 +9,10 @@ struct error;
 struct sqlite3;
 
 /* Open an existing file, or with @create an empty new one. -ENOENT, -EBADMSG. Falls back to
- * reading without locks where the folder can't be written to. */
+ * reading without locks where the folder can't be written to, or nothing can be added to it:
+ * then *read_only_out is why (-EROFS, -ENOSPC, -EDQUOT), else 0. */
 int database_open(const char *path, bool create, struct sqlite3 **db_out,
-		  struct error *err);
+		  int *read_only_out, struct error *err);
 
 /* Close it; nothing may be in use. NULL is allowed. */
 void database_close(struct sqlite3 *db);

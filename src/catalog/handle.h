@@ -15,6 +15,7 @@ struct catalog {
 	struct hash archive_id;
 	uint32_t generation; /* see catalog/entry.h */
 	struct statement_cache statements;
+	int read_only; /* why nothing can be written; 0: it can */
 
 	bool writing;        /* between begin and commit or rollback */
 	int64_t next_node;   /* while writing: id for the next new node */

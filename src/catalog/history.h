@@ -43,6 +43,9 @@ int catalog_put_commit(struct catalog *catalog, uint64_t sequence,
 /* The commit numbered @sequence, or the last one for VERSION_CURRENT. CATALOG_END. */
 int catalog_get_commit(struct catalog *catalog, uint64_t sequence,
 		       struct commit_row *commit_out, struct error *err);
+/* The first commit numbered @sequence or higher. CATALOG_END. */
+int catalog_next_commit(struct catalog *catalog, uint64_t sequence,
+			struct commit_row *commit_out, struct error *err);
 /* By the first hex digits of its hash (at least 4). -EINVAL if several match. */
 int catalog_find_commit(struct catalog *catalog, const char *hex,
 			struct commit_row *commit_out, struct error *err);

@@ -18,6 +18,11 @@
  * where a content byte lies does not depend on the size. zstd is given less room than the
  * content takes, so it gives up by itself when it cannot save enough.
  *
+ * The tables that zstd keeps for level 3 and this size, twice 256 KiB, push each other and the
+ * content out of a core's own cache. Half of each takes 10 % less time for 0.3 % more bytes
+ * (measured on programs; text: 4 %, 0.3 %), so the default level has them. Strategy and search
+ * are those of the level. Contents up to 128 KiB have small tables as it is.
+ *
  * A history of earlier frames ("the last one was stored") is deliberately not used: the same
  * content must give the same bytes, whichever thread and file it comes from.
  *
@@ -46,6 +51,9 @@ enum {
 	STORED_DESCRIPTOR = 0xa0,
 	BLOCK_HEADER_SIZE = 3, /* bytes */
 	SAVING_SHIFT = 6,      /* compression must save 1/64 */
+	TUNED_LEVEL = 3,
+	TUNED_SIZE_MIN = 128 * 1024 + 1, /* bytes of content */
+	TUNED_TABLE_LOG = 15,            /* entries of 4 bytes */
 };
 
 struct stored_header_wire {
@@ -59,6 +67,8 @@ static_assert(FRAME_STORED_MAX == FRAME_SIZE_MAX + 9 + 2 * BLOCK_HEADER_SIZE,
 
 struct frame_encoder {
 	ZSTD_CCtx *context;
+	int level;
+	bool tuned; /* the context has tables of TUNED_TABLE_LOG */
 };
 
 struct frame_decoder {
@@ -91,6 +101,7 @@ int frame_encoder_new(int level, struct frame_encoder **out, struct error *err)
 	if (ZSTD_isError(ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_compressionLevel,
 						level)))
 		return error_set(err, -EINVAL, "zstd refuses level %d", level);
+	encoder->level = level;
 
 	*out = take_ptr(encoder);
 	return 0;
@@ -109,13 +120,35 @@ size_t frame_encoder_memory(const struct frame_encoder *encoder)
 	return sizeof(*encoder) + ZSTD_sizeof_CCtx(encoder->context);
 }
 
+/* Choose the tables for @size bytes of content. */
+static int tune(struct frame_encoder *encoder, size_t size, struct error *err)
+{
+	bool tuned = encoder->level == TUNED_LEVEL && size >= TUNED_SIZE_MIN;
+	int log = tuned ? TUNED_TABLE_LOG : 0; /* 0 = as the level has it */
+
+	if (tuned == encoder->tuned)
+		return 0;
+	/* A frame that was given up has left a session behind. */
+	(void)ZSTD_CCtx_reset(encoder->context, ZSTD_reset_session_only);
+	if (ZSTD_isError(ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_hashLog, log)) ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_chainLog, log)))
+		return error_set(err, -EIO, "zstd refuses tables of 2^%d entries", log);
+	encoder->tuned = tuned;
+	return 0;
+}
+
 /* 1 = *@size_out bytes are at @out, 0 = not worth it. */
 static int compress(struct frame_encoder *encoder, const uint8_t *content, size_t size,
 		    uint8_t *out, size_t *size_out, struct error *err)
 {
 	size_t room = size - (size >> SAVING_SHIFT) - 1;
-	size_t written = ZSTD_compress2(encoder->context, out, room, content, size);
+	size_t written;
+	int r;
 
+	r = tune(encoder, size, err);
+	if (r < 0)
+		return r;
+	written = ZSTD_compress2(encoder->context, out, room, content, size);
 	if (!ZSTD_isError(written)) {
 		*size_out = written;
 		return 1;

@@ -3,12 +3,17 @@
 /* The chain of records of a volume: found from its end, walked back to its header, each
  * record decoded with the help of its parity. This is how a catalog is rebuilt and how a
  * writer learns where the log goes on. One thread at a time.
+ *
+ * Any of these functions takes up to CHAIN_MEMORY, however long the chain is, which who has a
+ * budget reserves: two records decoded, and the bytes of one of them twice.
  */
 #include "volume/log_writer.h"
 #include "volume/record.h"
 
 struct backend;
 struct error;
+
+#define CHAIN_MEMORY (5u * RECORD_SIZE_MAX) /* bytes */
 
 /* The UUID that the pages of the volume's first stripe name; if none of them is left, that
  * which header pages in its first 16 MiB, or at its end, name. -EBADMSG if there is no such

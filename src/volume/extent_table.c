@@ -75,15 +75,17 @@ static bool verify(const struct stripe_view *view, unsigned extent,
 	return table->verified;
 }
 
-/* All pages of @extent, as they are on the medium, to @bytes. */
+/* The table pages of @extent, as they are on the medium, to @bytes, which has room for the
+ * header page too: that one is not read. */
 static int read_pages(struct stripe_view *view, unsigned extent,
 		      struct extent_table *table, uint8_t *bytes, struct error *err)
 {
 	unsigned pages = extent_page_count(view->info, extent);
+	uint64_t offset = extent_offset(view->info, extent) + PAGE_SIZE_BYTES;
 	struct page page;
 	int r;
 
-	r = view_read(view, extent_offset(view->info, extent), bytes, pages, NULL, err);
+	r = view_read(view, offset, bytes + PAGE_SIZE_BYTES, pages - 1, NULL, err);
 	if (r < 0)
 		return r;
 	for (unsigned i = 1; i < pages; i++)

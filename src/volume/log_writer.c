@@ -463,7 +463,7 @@ static int write_records(struct log_writer *writer, const struct record_text *te
 		r = write_queue_drain(writer->queue, err);
 	if (r < 0)
 		return r;
-	record_writer_trim(&writer->records, geometry_frames_for(ROOM_RECORD_SIZE));
+	record_build_trim(&writer->records.build, geometry_frames_for(ROOM_RECORD_SIZE));
 	return deliver(writer, err);
 }
 
@@ -544,10 +544,10 @@ static int start(struct log_writer *writer, struct error *err)
 	if (r < 0)
 		return r;
 	setup.queue = writer->queue;
-	writer->records.backend = writer->backend;
-	writer->records.pool = writer->options.pool;
-	writer->records.budget = writer->budget;
 	writer->records.queue = writer->queue;
+	writer->records.build.backend = writer->backend;
+	writer->records.build.pool = writer->options.pool;
+	writer->records.build.budget = writer->budget;
 	return stripe_writer_new(&setup, &writer->stripes, err);
 }
 

@@ -65,6 +65,11 @@ int log_writer_new(struct backend *backend, const struct log_end *end,
 		   const struct log_writer_options *options,
 		   struct log_writer **writer_out, struct error *err);
 
+/* options->max_size if a new volume of that size surely takes @size bytes of atoms, with the
+ * memory that is available now or half of it; else the least that does, in whole MiB.
+ * UINT64_MAX if the options are impossible. */
+uint64_t log_least_max_size(const struct log_writer_options *options, uint64_t size);
+
 /* Append one atom (8 to ATOM_SIZE_MAX bytes; a whole zstd or skippable frame). Returns 0
  * and its log offset, or LOG_FULL (nothing was taken), or an error. Copies @atom. */
 int log_append(struct log_writer *writer, const struct atom *atom,

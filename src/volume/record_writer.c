@@ -15,29 +15,11 @@
 
 #include "base/crash_point.h"
 #include "base/error.h"
-#include "chunker/parity.h"
-#include "chunker/skippable.h"
 #include "volume/backend.h"
 #include "volume/log_end.h"
-#include "volume/stripe_build.h"
 
 #include <assert.h>
 #include <string.h>
-
-#define PIECE_SIZE 262144u /* bytes of a record in one skippable frame */
-
-uint32_t record_payload(size_t size)
-{
-	size_t pieces = (size + PIECE_SIZE - 1) / PIECE_SIZE;
-
-	return (uint32_t)(size + pieces * SKIPPABLE_HEADER_SIZE);
-}
-
-void record_geometry(struct geometry *geometry_out, unsigned parity, size_t size,
-		     uint64_t spread)
-{
-	geometry_init(geometry_out, 1, parity, geometry_frames_for(size), spread);
-}
 
 int record_writer_init(struct record_writer *writer, const struct log_end *end)
 {
@@ -51,16 +33,6 @@ int record_writer_init(struct record_writer *writer, const struct log_end *end)
 	return 0;
 }
 
-static void free_buffers(struct record_writer *writer)
-{
-	extent_free(&writer->data);
-	for (unsigned j = 0; writer->parities && j < writer->parity; j++)
-		extent_free(&writer->parities[j]);
-	free(writer->parities);
-	writer->parities = NULL;
-	writer->frames = 0;
-}
-
 void record_writer_done(struct record_writer *writer)
 {
 	struct record_job *job = writer->first;
@@ -71,47 +43,18 @@ void record_writer_done(struct record_writer *writer)
 		record_job_free(job);
 		job = next;
 	}
-	free_buffers(writer);
+	record_build_done(&writer->build);
 	log_end_done(&writer->end);
-}
-
-void record_writer_trim(struct record_writer *writer, unsigned frames)
-{
-	if (writer->frames > frames)
-		free_buffers(writer);
-}
-
-/* Have buffers for @geometry, at least. */
-static int reserve_buffers(struct record_writer *writer, const struct geometry *geometry,
-			   struct error *err)
-{
-	int r;
-
-	if (writer->frames >= geometry->frames && writer->parity == geometry->parity)
-		return 0;
-	free_buffers(writer);
-	writer->parity = geometry->parity;
-	writer->parities = calloc(geometry->parity, sizeof(*writer->parities));
-	if (!writer->parities)
-		return error_set(err, -ENOMEM, "no memory for a record's parity");
-	r = extent_alloc(&writer->data, writer->budget, geometry, false, err);
-	for (unsigned j = 0; r == 0 && j < geometry->parity; j++)
-		r = extent_alloc(&writer->parities[j], writer->budget, geometry, true,
-				 err);
-	if (r < 0)
-		return r;
-	writer->frames = geometry->frames;
-	return 0;
 }
 
 static int sync_backend(struct record_writer *writer, struct error *err)
 {
-	uint64_t position = backend_position(writer->backend);
+	uint64_t position = backend_position(writer->build.backend);
 	int r;
 
 	if (writer->synced == position)
 		return 0;
-	r = backend_sync(writer->backend, err);
+	r = backend_sync(writer->build.backend, err);
 	if (r < 0)
 		return r;
 	writer->synced = position;
@@ -137,54 +80,6 @@ static int complete(struct record_writer *writer, struct record *record,
 	return stripe_info_copy(&end->own, &record->stripes[0]);
 }
 
-/* Cut the record's bytes into skippable frames. */
-static void fill_extent(struct extent *extent, const uint8_t *data, size_t size)
-{
-	uint8_t header[SKIPPABLE_HEADER_SIZE];
-
-	for (size_t offset = 0; offset < size; offset += PIECE_SIZE) {
-		size_t piece = size - offset < PIECE_SIZE ? size - offset : PIECE_SIZE;
-		struct atom atom = atom_of(header, sizeof(header));
-
-		skippable_put(header, SKIPPABLE_RECORD, (uint32_t)piece);
-		atom_add(&atom, data + offset, piece);
-		extent_append(extent, &atom);
-	}
-	extent_close(extent, false); /* records always have parity behind them */
-}
-
-static int write_stripe(struct record_writer *writer, struct stripe_info *own,
-			const uint8_t *data, size_t size, struct error *err)
-{
-	struct extent *extent = &writer->data;
-	autoptr(parity) code = NULL;
-	struct stripe_build build = { .backend = writer->backend,
-				      .pool = writer->pool,
-				      .volume = writer->end.volume,
-				      .info = *own,
-				      .extents = own->extents };
-	int r;
-
-	r = parity_new(1, own->geometry.parity, &code, err);
-	if (r < 0)
-		return r;
-	r = reserve_buffers(writer, &own->geometry, err);
-	if (r < 0)
-		return r;
-	build.sums = (struct row_sums){ code, writer->parities, own->geometry.parity };
-	stripe_build_begin(&build);
-	extent_begin(extent, &own->geometry, 0, &build.sums, 0);
-	fill_extent(extent, data, size);
-	extent_submit_rest(extent, writer->pool);
-	r = task_group_wait(&extent->group, err);
-	if (r < 0)
-		return r;
-	r = stripe_build_data(&build, extent, &writer->end, err);
-	if (r < 0)
-		return r;
-	return stripe_build_parity(&build, 1, extent->area_size, &writer->end, err);
-}
-
 static int run_record_job(struct write_job *write_job, struct error *err)
 {
 	struct record_job *job = (struct record_job *)write_job;
@@ -204,7 +99,7 @@ static int run_record_job(struct write_job *write_job, struct error *err)
 	if (r < 0)
 		return r;
 	assert(record_payload(size) == job->own.extents[0].payload_size);
-	r = write_stripe(writer, &job->own, data, size, err);
+	r = record_build_write(&writer->build, &job->own, data, size, &writer->end, err);
 	if (r < 0)
 		return r;
 	crash_point("volume.record.written");

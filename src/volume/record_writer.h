@@ -5,8 +5,8 @@
  * Threads: record_writer_push() and the functions that follow it are for one thread at a
  * time; the jobs run on the write queue, and `end` belongs to them.
  */
-#include "volume/extent.h"
 #include "volume/log_writer.h"
+#include "volume/record_build.h"
 #include "volume/write_queue.h"
 
 #include <stdatomic.h>
@@ -22,18 +22,12 @@ struct record_job {
 };
 
 struct record_writer {
-	struct backend *backend; /* borrowed, as are all pointers but those to jobs */
-	struct pool *pool;
-	struct budget *budget;
-	struct write_queue *queue;
+	struct write_queue *queue; /* borrowed */
 
 	/* Of the jobs. */
 	struct log_end end; /* behind the last record written */
 	uint64_t synced;    /* position of the backend at the last sync */
-	struct extent
-		data; /* buffers for one record's stripe, for `frames` and `parity` */
-	struct extent *parities;
-	unsigned frames, parity;
+	struct record_build build;
 
 	atomic_uint_fast64_t durable; /* records with a lower sequence are */
 	struct record_job *first;     /* pushed, not yet popped; of the caller */
@@ -45,14 +39,6 @@ int record_writer_init(struct record_writer *writer, const struct log_end *end);
 
 /* The queue must be empty. */
 void record_writer_done(struct record_writer *writer);
-
-/* The geometry of the stripe of a record of @size bytes, and the payload of that stripe. */
-void record_geometry(struct geometry *geometry_out, unsigned parity, size_t size,
-		     uint64_t spread);
-uint32_t record_payload(size_t size);
-
-/* Free the buffers if they are for more than @frames. The queue must be empty. */
-void record_writer_trim(struct record_writer *writer, unsigned frames);
 
 /* Queue a record. Takes over @record and the extents of @own, whose sizes are set. If there
  * is a record before, the first of @record's stripes stands for that one's own stripe and

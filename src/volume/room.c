@@ -247,8 +247,23 @@ uint64_t room_unstaged(const struct room_policy *policy, uint64_t staged, uint64
 			return with_margin(more);
 		more = next;
 	}
+	/* Whatever goes beyond the limit has all of it spread, tiered or not. */
+	need = room_staged(policy, policy->data, limit, policy->data, ATOM_SIZE_MAX);
 	need = room_add(need, room_record(policy, RECORD_TEXT));
 	if (room_within(need, have))
 		more += new_stripes(policy, limit, take_space(have, need));
 	return with_margin(more);
+}
+
+bool room_in_new(const struct room_policy *policy, uint64_t limit, uint64_t max_size,
+		 uint64_t bytes)
+{
+	struct space begin = room_record(policy, ROOM_RECORD_EXTRA + RECORD_TEXT);
+	struct space need = room_add(room_add(begin, begin), room_reserve(policy, 0));
+	struct space have = { .span = UINT64_MAX / 2 };
+
+	if (max_size < need.bytes)
+		return false;
+	have.bytes = max_size - need.bytes;
+	return room_unstaged(policy, 0, limit, have) >= bytes;
 }

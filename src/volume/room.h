@@ -78,3 +78,8 @@ uint64_t room_open(const struct room_policy *policy, const struct stripe_fill *f
 		   uint64_t bytes, struct space have);
 uint64_t room_unstaged(const struct room_policy *policy, uint64_t staged, uint64_t limit,
 		       struct space have);
+
+/* Whether an empty volume of @max_size bytes surely takes @bytes of atoms behind its header
+ * and its list of names, when at most @limit bytes are held back. */
+bool room_in_new(const struct room_policy *policy, uint64_t limit, uint64_t max_size,
+		 uint64_t bytes);

@@ -45,32 +45,51 @@ void stripe_build_begin(struct stripe_build *build)
 			     build->info.geometry.data + j, NULL, 0);
 }
 
-/* Append @extent as number @index of the stripe. */
+/* How much of extent number @index, which begins at @offset and has its hash by now, is there
+ * already. */
+static int find_there(const struct stripe_build *build, unsigned index, uint64_t offset,
+		      uint64_t *there_out, struct error *err)
+{
+	uint64_t position = backend_position(build->backend);
+
+	if (position > offset && !build->known)
+		return error_set(err, -EIO,
+				 "'%s' is at byte %" PRIu64 ", expected %" PRIu64,
+				 build->backend->name, position, offset);
+	if (build->known &&
+	    !hash_equal(&build->extents[index].hash, &build->known[index].hash))
+		return error_set(err, -EBADMSG, "extent %u can't be made again", index);
+	*there_out = position > offset ? position - offset : 0;
+	return 0;
+}
+
+static int skip_to(struct stripe_build *build, uint64_t offset, struct error *err)
+{
+	uint64_t position = backend_position(build->backend);
+
+	if (position >= offset)
+		return 0;
+	return backend_skip(build->backend, offset - position, err);
+}
+
+/* Hash @extent and append it as number @index of the stripe. */
 static int append_extent(struct stripe_build *build, unsigned index,
 			 const struct extent *extent, struct error *err)
 {
 	uint64_t offset = build->info.offset + index * build->info.geometry.stride;
-	uint64_t position = backend_position(build->backend);
+	uint64_t there;
 	int r;
 
-	if (position > offset)
-		return error_set(err, -EIO,
-				 "'%s' is at byte %" PRIu64 ", expected %" PRIu64,
-				 build->backend->name, position, offset);
-	if (position < offset) {
-		r = backend_skip(build->backend, offset - position, err);
-		if (r < 0)
-			return r;
-	}
-	return backend_append(build->backend, extent->buffer.data, extent_size(extent),
-			      err);
-}
-
-static void note_hash(struct stripe_build *build, unsigned index,
-		      const struct extent *extent)
-{
 	extent_hash(extent->entries, extent_leaf_count(extent),
 		    &build->extents[index].hash);
+	r = find_there(build, index, offset, &there, err);
+	if (r < 0 || there >= extent_size(extent))
+		return r;
+	r = skip_to(build, offset, err);
+	if (r < 0)
+		return r;
+	return backend_append(build->backend, extent->buffer.data + there,
+			      extent_size(extent) - there, err);
 }
 
 static void add_pages(struct stripe_build *build, const struct extent *extent)
@@ -96,7 +115,6 @@ int stripe_build_data(struct stripe_build *build, struct extent *extent,
 	int r;
 
 	extent_write_pages(extent, &identity, &header);
-	note_hash(build, extent->shard, extent);
 	add_pages(build, extent);
 	r = append_extent(build, extent->shard, extent, err);
 	if (r < 0)
@@ -141,7 +159,6 @@ int stripe_build_parity(struct stripe_build *build, unsigned data_count, uint32_
 		struct extent *extent = &build->sums.extents[j];
 
 		extent_write_pages(extent, &identity, &header);
-		note_hash(build, data_count + j, extent);
 		r = append_extent(build, data_count + j, extent, err);
 		if (r < 0)
 			return r;

@@ -18,10 +18,17 @@ struct stripe_build {
 	struct stripe_info info;     /* without extents and data count: those come last */
 	struct extent_info *extents; /* data_count + m, with sizes; hashes come */
 	struct row_sums sums;
+
+	/* If not NULL, the stripe was begun before: its extents as they must be. What lies in
+	 * front of the backend's position is there, only the rest is appended. */
+	const struct extent_info *known;
 };
 
 /* Take the parity extents over from the stripe before, before any task adds to them. */
 void stripe_build_begin(struct stripe_build *build);
+
+/* With ->known both functions below give -EBADMSG instead of appending an extent that is
+ * not the known one. */
 
 /* Append the data extent @extent, whose tasks have ended; @end is where the log's records
  * ended before this stripe. Its hash in ->extents is set. */

@@ -10,7 +10,7 @@
 #include "volume/writer_memory.h"
 
 #include "base/budget.h"
-#include "volume/record_writer.h"
+#include "volume/record_build.h"
 #include "volume/room.h"
 #include "volume/stripe_writer.h"
 
@@ -63,16 +63,22 @@ void writer_memory_plan(const struct log_writer_options *options, uint64_t avail
 	*memory_out = (struct writer_memory){ frames, size, total + record };
 }
 
+uint64_t writer_memory_available(const struct log_writer_options *options)
+{
+	uint64_t available = budget_available(options->budget);
+	uint64_t share = budget_size(options->budget) / 8 * 5;
+
+	return available < share ? available : share;
+}
+
 int writer_memory_reserve(const struct log_writer_options *options,
 			  struct writer_memory *memory_out, struct budget **budget_out,
 			  struct error *err)
 {
-	uint64_t available = budget_available(options->budget);
-	uint64_t share = budget_size(options->budget) / 8 * 5;
 	struct writer_memory memory;
 	int r;
 
-	writer_memory_plan(options, available < share ? available : share, &memory);
+	writer_memory_plan(options, writer_memory_available(options), &memory);
 	r = budget_reserve(options->budget, memory.total, "stripes being written", err);
 	if (r < 0)
 		return r;

@@ -15,6 +15,9 @@ struct writer_memory {
 void writer_memory_plan(const struct log_writer_options *options, uint64_t available,
 			struct writer_memory *memory_out);
 
+/* What a session may have of options->budget at most, as things are. */
+uint64_t writer_memory_available(const struct log_writer_options *options);
+
 /* Plan, and reserve what was planned from options->budget; *budget_out is of that size, for
  * the writer's own buffers. -ENOMEM. */
 int writer_memory_reserve(const struct log_writer_options *options,

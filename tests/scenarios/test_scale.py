@@ -34,7 +34,16 @@ def make_files(folder, number, per_folder):
             file.write(b'%d ' % n * (n % 50))
 
 
-def everything_twice(archive, tree, tmp_path):
+def same_trees(_archive, tree, back):
+    assert_same(tree, back)
+
+
+def same_as_archived(archive, tree, back):
+    """For trees that take Python too long: bytes and metadata as the archive has them."""
+    archive.run('diff', '--content', '--at-path', '/' + os.path.basename(tree), back)
+
+
+def everything_twice(archive, tree, tmp_path, compare=same_trees):
     """Commit, commit again unchanged, list, restore, rebuild: all in bounded memory."""
     in_bounds(archive.commit(tree, measure=True))
     size = archive.allocated()
@@ -44,7 +53,7 @@ def everything_twice(archive, tree, tmp_path):
     in_bounds(archive.run('find', '/', measure=True))
     in_bounds(archive.run('diff', tree, measure=True))
     in_bounds(archive.restore(tmp_path / 'back', measure=True))
-    assert_same(tree, tmp_path / 'back' / os.path.basename(tree))
+    compare(archive, tree, tmp_path / 'back' / os.path.basename(tree))
     before = archive.dump()
     in_bounds(archive.rebuild(measure=True))
     assert archive.dump() == before
@@ -67,7 +76,7 @@ def test_a_tree_of_a_thousand_levels(archive, tmp_path):
 def test_many_files(archive, tmp_path, count):
     tree = f'{tmp_path}/tree'
     make_files(tree, count(20_000, 2_000_000), per_folder=1000)
-    everything_twice(archive, tree, tmp_path)
+    everything_twice(archive, tree, tmp_path, count(same_trees, same_as_archived))
 
 
 def generated(size, seed):

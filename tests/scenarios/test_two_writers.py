@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Two commits at once; and readers meanwhile."""
-import fcntl
 import subprocess
-import time
 
 import pytest
 
@@ -17,15 +15,18 @@ def tree(tmp_path, seed):
     return make_small_tree(tmp_path / 'tree', seed)
 
 
-def wait_for_lock(archive):
-    """Return when a writer holds the lock."""
-    while True:
-        with open(archive.path / 'lock', 'a') as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return
-        time.sleep(0.005)
+def wait_for_lock(run, waiting=False):
+    """Return when @run holds the archive's lock, or (@waiting) is blocked by who holds it: the
+    kernel says so."""
+    while run.running:
+        with open('/proc/locks', encoding='ascii') as file:
+            for line in file:
+                fields = line.split()
+                blocked = fields[1] == '->'
+                if fields[1 + blocked] == 'FLOCK' and blocked == waiting and \
+                        int(fields[4 + blocked]) == run.process.pid:
+                    return
+    pytest.fail('it has ended without the lock')
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def first(archive, tree):
     run = archive.start('commit', '--stdin', 'stream', stdin=subprocess.PIPE)
     run.stdin.write(b'the first part, ')
     run.stdin.flush()
-    wait_for_lock(archive)
+    wait_for_lock(run)
     yield run
     if run.process.returncode is None:
         run.kill()
@@ -59,6 +60,7 @@ def test_a_second_writer_is_sent_away_with_exit_code_11(archive, first, tree):
 def test_a_second_writer_can_wait(archive, first, tmp_path):
     other = make_small_tree(tmp_path / 'other', 2)
     second = archive.start('commit', '--wait', other)
+    wait_for_lock(second, waiting=True)
     end(first)
     second.finish()
     assert archive.cat('/stream') == b'the first part, and the rest'
@@ -69,6 +71,7 @@ def test_a_second_writer_can_wait(archive, first, tmp_path):
 
 def test_the_one_that_waits_has_not_begun(archive, first, tmp_path):
     second = archive.start('commit', '--wait', make_small_tree(tmp_path / 'other', 2))
+    wait_for_lock(second, waiting=True)
     assert len(archive.log()) == 2 and second.running
     second.kill()
     second.finish(expect=KILLED)
