@@ -133,6 +133,7 @@ void content_free(struct content *content)
 		return;
 	free(content->ids);
 	free(content->pages);
+	free(content->subject);
 	free(content);
 }
 

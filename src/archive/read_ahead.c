@@ -17,12 +17,14 @@
 #include "archive/source.h"
 #include "base/budget.h"
 #include "base/error.h"
+#include "base/log_subject.h"
 #include "base/mutex.h"
 #include "base/pool.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define UNIT (1u << 20) /* bytes of content */
 
@@ -250,6 +252,7 @@ static int run_worker(struct task *task, unsigned number, struct error *err)
 	while (next_unit(worker, &unit)) {
 		uint64_t offset = unit.offset;
 
+		log_subject_scope(unit.content->subject);
 		if (make_reader(worker) == 0)
 			while (offset < unit.end &&
 			       load_piece(worker, &unit, offset, &offset) == 0)
@@ -257,6 +260,15 @@ static int run_worker(struct task *task, unsigned number, struct error *err)
 		content_free(unit.content);
 	}
 	return 0;
+}
+
+/* Damage that is met ahead of a reader is told as that reader's. */
+static void set_subject_locked(struct read_ahead *ahead, struct content *content)
+	requires_mutex(ahead->mutex)
+{
+	(void)ahead;
+	if (!content->subject && log_subject())
+		content->subject = strdup(log_subject());
 }
 
 /* Let a worker look at the wishes, if one is idle. */
@@ -293,6 +305,7 @@ void read_ahead_want(struct read_ahead *ahead, const void *reader,
 			return; /* then nobody reads ahead */
 		wish->reader = reader;
 		wish->content = content_ref(content);
+		set_subject_locked(ahead, content);
 	}
 	wish->medium = medium;
 	wish->offset = offset;
