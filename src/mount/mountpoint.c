@@ -216,7 +216,7 @@ static int check_folder(const char *path, struct error *err)
 int mountpoint_prepare(const char *path, struct error *err)
 {
 	struct statvfs space;
-	bool ours;
+	bool ours = false;
 	int r;
 
 	r = mountpoint_is_ours(path, &ours, err);
