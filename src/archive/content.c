@@ -133,7 +133,6 @@ void content_free(struct content *content)
 		return;
 	free(content->ids);
 	free(content->pages);
-	free(content->subject);
 	free(content);
 }
 

@@ -20,7 +20,6 @@ struct content {
 	size_t id_count;
 	struct hash *pages; /* list pages */
 	size_t page_count;
-	char *subject; /* of who reads it; owned, kept by read_ahead.c, or NULL */
 };
 
 /* The stretch of a content that one segment holds. */

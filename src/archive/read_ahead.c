@@ -312,7 +312,6 @@ void read_ahead_want(struct read_ahead *ahead, const void *reader,
 		wish->reader = reader;
 		wish->content = content_ref(content);
 		wish->subject = copy_subject(log_subject());
-		set_subject_locked(ahead, content);
 	}
 	wish->medium = medium;
 	wish->offset = offset;
