@@ -21,8 +21,7 @@
  * when frames are lost the segment is looked up once more: if what comes is cut in another
  * way, reading goes on there.
  *
- * Who serves loses only what is lost: what can't be read as one range is read in ever smaller
- * ones, down to LOSS_GRAIN.
+ * Who serves loses only what is lost: ranges that fail are halved, down to LOSS_GRAIN.
  */
 #include "archive/segment_reader.h"
 
