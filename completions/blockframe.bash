@@ -12,10 +12,10 @@ _blockframe_files() {
 # Offer the values of option $1 that begin with $2. Fails if any text may stand there.
 _blockframe_value() {
 	case $1 in
-	--archive | -a | --to)
+	--archive | -a | --to | --mountpoint | -m)
 		_blockframe_files -d "$2"
 		;;
-	--config | --file | --files-from)
+	--config | --file | --files-from | --log)
 		_blockframe_files -f "$2"
 		;;
 	--policy)
@@ -70,7 +70,7 @@ _blockframe() {
 			[[ $word == *= ]] || word+=" "
 			COMPREPLY+=("$word")
 		done < <(compgen -W "$words" -- "$current")
-	elif [[ ${command[0]} == commit || ${command[0]} == diff || ${command[0]} == init ]]; then
+	elif [[ ${command[0]} == commit || ${command[0]} == diff || ${command[0]} == init || ${command[0]} == umount ]]; then
 		_blockframe_files -f "$current"
 	fi
 }

@@ -32,7 +32,7 @@ end
 # Files are arguments of these only; elsewhere paths are those of the archive.
 function __blockframe_takes_files
     set -l command (__blockframe_command)
-    contains -- "$command[1]" commit diff init
+    contains -- "$command[1]" commit diff init umount
 end
 
 function __blockframe_previous_is
@@ -41,13 +41,13 @@ function __blockframe_previous_is
 end
 
 function __blockframe_wants_word
-    not __blockframe_previous_is --archive -a --to --config --file --files-from --policy --type
+    not __blockframe_previous_is --archive -a --to --mountpoint --config --file --files-from --log --policy --type
 end
 
 complete -c blockframe -f
 complete -c blockframe -n __blockframe_wants_word -a '(__blockframe_complete)'
 complete -c blockframe -n '__blockframe_wants_word; and __blockframe_takes_files' -F
-complete -c blockframe -n '__blockframe_previous_is --archive -a --to' -x -a '(__fish_complete_directories)'
-complete -c blockframe -n '__blockframe_previous_is --config --file --files-from' -F
+complete -c blockframe -n '__blockframe_previous_is --archive -a --to --mountpoint' -x -a '(__fish_complete_directories)'
+complete -c blockframe -n '__blockframe_previous_is --config --file --files-from --log' -F
 complete -c blockframe -n '__blockframe_previous_is --policy' -x -a 'tiered compact'
 complete -c blockframe -n '__blockframe_previous_is --type' -x -a 'file directory symlink fifo socket char block'

@@ -29,7 +29,7 @@ struct mounted {
 	struct file_system fs;
 };
 
-static void open_backing(struct mounted *m)
+static void open_backing(struct mounted *m, unsigned epoch)
 {
 	struct archive_options options = {
 		.directory = m->f.base.directory,
@@ -38,7 +38,7 @@ static void open_backing(struct mounted *m)
 	};
 	struct error err = { 0 };
 
-	if (backing_open(&options, 0, &m->fs.backing, &err) < 0)
+	if (backing_open(&options, epoch, &m->fs.backing, &err) < 0)
 		fail_msg("%s", err.text);
 }
 
@@ -53,7 +53,7 @@ static int setup(void **state)
 	m->fs.bare = bare_inodes_new();
 	assert_non_null(m->fs.bare);
 	assert_int_equal(health_new(&m->fs.health, NULL), 0);
-	open_backing(m);
+	open_backing(m, 0);
 	*state = m;
 	return 0;
 }
@@ -404,6 +404,34 @@ static void numbers_of_another_epoch_are_stale(void **state)
 	assert_int_equal(look_up_inode(&request, &file.inode, &file), -ESTALE);
 }
 
+static void everything_has_the_epoch_of_its_catalog(void **state)
+{
+	static const char *const paths[] = {
+		"src",
+		"src/a",
+		"src/d",
+		"src/d/b",
+		".blockframe/commits/1",
+		".blockframe/commits/1/src/d",
+		".blockframe/versions",
+		".blockframe/versions/src/d",
+		".blockframe/versions/src/a/1",
+	};
+	struct mounted *m = *state;
+
+	source_text(&m->f, "a", "one");
+	source_folder(&m->f, "d");
+	source_text(&m->f, "d/b", "two");
+	commit_fixture_commit(&m->f);
+	backing_unref(m->fs.backing);
+	open_backing(m, 5);
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		assert_int_equal(must_find(m, paths[i]).inode.epoch, 5);
+	assert_int_equal(must_find(m, "").stat.st_ino, INODE_ROOT);
+	assert_text(m, "src/d/b", "two");
+	assert_list(m, "src", ". .. a d ");
+}
+
 static void assert_xattr(struct mounted *m, const char *path, const char *name,
 			 const char *value)
 {
@@ -536,6 +564,7 @@ int main(void)
 		with_mount(the_way_up_leads_to_the_top),
 		with_mount(a_mount_of_a_commit_stays_at_it),
 		with_mount(numbers_of_another_epoch_are_stale),
+		with_mount(everything_has_the_epoch_of_its_catalog),
 		with_mount(xattrs_are_given_and_ours_only_when_asked_for),
 		with_mount(owners_and_permissions_can_be_replaced),
 		with_mount(space_counts_what_is_in_the_volumes),

@@ -5,6 +5,7 @@
 #include "archive/open_file.h"
 #include "archive/read_service.h"
 #include "base/budget.h"
+#include "base/log_subject.h"
 #include "chunker/frame.h"
 #include "support/segment_source.h"
 
@@ -240,6 +241,19 @@ static void reading_in_order_decodes_each_frame_once(void **state)
 	assert_int_equal(now.stored_bytes, PACK_SIZE / 2);
 }
 
+static void who_reads_ahead_says_for_which_file(void **state)
+{
+	struct serving_test *t = *state;
+
+	log_subject_scope("a file");
+	stop(t);
+	start(t, 2, 32 << 20);
+	assert_true(read_in_order(t, 0, 64 << 10));
+	stop(t); /* waits for the workers */
+	assert_int_equal(atomic_load(&t->source.unnamed), 0);
+	start(t, 0, 0);
+}
+
 static void a_small_read_decodes_a_part_and_the_next_one_keeps_the_frame(void **state)
 {
 	struct serving_test *t = *state;
@@ -383,6 +397,7 @@ int main(void)
 		TEST(no_room_for_a_cache_is_no_error),
 		TEST(many_threads_read_what_is_there),
 		TEST(reading_in_order_decodes_each_frame_once),
+		TEST(who_reads_ahead_says_for_which_file),
 		TEST(a_small_read_decodes_a_part_and_the_next_one_keeps_the_frame),
 		TEST(a_small_read_of_stored_content_fetches_nothing_else),
 		TEST(a_lost_leaf_of_stored_content_costs_its_own_pages),

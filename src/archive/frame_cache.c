@@ -42,7 +42,7 @@
 #define GONE_SIZE \
 	(256u << 10) /* bytes of cache for which one key is remembered: who comes
 				* back later than that would not be found in MAIN, either */
-#define GONE_MIN 64u
+#define GONE_MIN 8u
 #define SPARE_SHARE 8u        /* of the budget: what the cache leaves to others ... */
 #define SPARE_MAX (32u << 20) /* ... in bytes at most */
 

@@ -17,18 +17,21 @@
 #include "archive/source.h"
 #include "base/budget.h"
 #include "base/error.h"
+#include "base/log_subject.h"
 #include "base/mutex.h"
 #include "base/pool.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define UNIT (1u << 20) /* bytes of content */
 
 struct wish {
 	const void *reader;      /* a name */
 	struct content *content; /* a reference */
+	char *subject;           /* owned, or NULL: log_subject() of who asked */
 	uint64_t medium;
 	uint64_t offset; /* the next byte to load */
 	uint64_t end;
@@ -87,6 +90,7 @@ static void wish_free(struct wish *wish)
 	if (!wish)
 		return;
 	content_free(wish->content);
+	free(wish->subject);
 	free(wish);
 }
 DEFINE_AUTOPTR(wish);
@@ -155,6 +159,12 @@ static bool may_work_locked(const struct read_ahead *ahead, uint64_t medium)
 	return busy < share;
 }
 
+/* Without memory, nobody knows for whom it is. */
+static char *copy_subject(const char *subject)
+{
+	return subject ? strdup(subject) : NULL;
+}
+
 /* Cut the next unit off the wishes. False: nothing is to be done. */
 static bool next_unit_locked(struct read_ahead *ahead, struct wish *unit_out)
 	requires_mutex(ahead->mutex)
@@ -170,10 +180,11 @@ static bool next_unit_locked(struct read_ahead *ahead, struct wish *unit_out)
 	unit_out->end = (wish->offset / UNIT + 1) * UNIT;
 	if (unit_out->end >= wish->end) {
 		unit_out->end = wish->end;
-		free(wish); /* its reference goes with the unit */
+		free(wish); /* what it owns goes with the unit */
 	} else {
 		wish->offset = unit_out->end;
 		(void)content_ref(wish->content);
+		unit_out->subject = copy_subject(wish->subject);
 		append_locked(ahead, wish);
 	}
 	return true;
@@ -240,6 +251,16 @@ static int load_piece(struct ahead_worker *worker, const struct wish *unit,
 	return r;
 }
 
+static void run_unit(struct ahead_worker *worker, const struct wish *unit)
+{
+	uint64_t offset = unit->offset;
+	int r = 0;
+
+	log_subject_scope(unit->subject);
+	while (r == 0 && offset < unit->end)
+		r = load_piece(worker, unit, offset, &offset);
+}
+
 static int run_worker(struct task *task, unsigned number, struct error *err)
 {
 	struct ahead_worker *worker = (struct ahead_worker *)task;
@@ -248,13 +269,10 @@ static int run_worker(struct task *task, unsigned number, struct error *err)
 	(void)number;
 	(void)err;
 	while (next_unit(worker, &unit)) {
-		uint64_t offset = unit.offset;
-
 		if (make_reader(worker) == 0)
-			while (offset < unit.end &&
-			       load_piece(worker, &unit, offset, &offset) == 0)
-				;
+			run_unit(worker, &unit);
 		content_free(unit.content);
+		free(unit.subject);
 	}
 	return 0;
 }
@@ -293,6 +311,7 @@ void read_ahead_want(struct read_ahead *ahead, const void *reader,
 			return; /* then nobody reads ahead */
 		wish->reader = reader;
 		wish->content = content_ref(content);
+		wish->subject = copy_subject(log_subject());
 	}
 	wish->medium = medium;
 	wish->offset = offset;

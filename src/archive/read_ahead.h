@@ -28,7 +28,8 @@ DEFINE_AUTOPTR(read_ahead);
 
 /* @reader (any address, which only names who asks) will want content [@offset, @end). What it
  * asked for earlier and was not begun is forgotten, unless this continues it. @medium is
- * where it reads now. A content is referenced while it is needed. Never blocks. */
+ * where it reads now. A content is referenced while it is needed. Workers have the
+ * log_subject() of the calling thread. Never blocks. */
 void read_ahead_want(struct read_ahead *ahead, const void *reader,
 		     struct content *content, uint64_t medium, uint64_t offset,
 		     uint64_t end);

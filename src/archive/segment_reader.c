@@ -3,8 +3,8 @@
  *
  *     position -> frame number -> stored bytes (source) -> decoded -> hashed -> compared
  *
- * The table was verified against the segment's id by whoever made the segment_ref, and the id
- * stands in the manifest, so a decoded frame that matches is the committed content.
+ * The table was verified against the segment's id, which stands in the manifest, so a decoded
+ * frame that matches is the committed content.
  *
  * Stored frames are fetched in runs that grow while frames are asked for in order, up to
  * RUN_SIZE: one stored frame alone costs a fifth more leaves than its share, since it begins
@@ -21,8 +21,7 @@
  * when frames are lost the segment is looked up once more: if what comes is cut in another
  * way, reading goes on there.
  *
- * Of a loss, who serves gets only what is lost: what cannot be read as one range is read in
- * ever smaller ones, down to LOSS_GRAIN, to find where the good bytes end.
+ * Who serves loses only what is lost: ranges that fail are halved, down to LOSS_GRAIN.
  */
 #include "archive/segment_reader.h"
 
@@ -38,9 +37,10 @@
 #include <string.h>
 
 #define RUN_SIZE \
-	((1u << 20) + 4096u)    /* bytes fetched at once: a MiB of content, stored */
-#define LOSS_GRAIN 4096u        /* bytes: a page of the kernel's cache */
-#define NOT_EXPECTED UINT32_MAX /* no frame would be in order */
+	((1u << 20) + 4096u) /* bytes fetched at once: a MiB of content, stored */
+#define LOSS_GRAIN 4096u     /* bytes: a page of the kernel's cache */
+#define FIRST_BLOCK_SAVING (32u << 10) /* stored bytes: half a leaf */
+#define NOT_EXPECTED UINT32_MAX        /* no frame would be in order */
 
 struct segment_reader {
 	struct source *source;     /* borrowed */
@@ -122,19 +122,15 @@ void segment_reader_count(struct segment_reader *reader, struct segment_counters
 void segment_reader_take(struct segment_reader *reader, const struct segment_ref *segment)
 {
 	const struct segment_ref *old = reader->segment;
+	bool in_order = old && reader->expected == old->table->frame_count;
 
 	reader->segment = segment;
-	if (old == segment) {
-		source_segment_unref(reader->source, old); /* one is enough */
-		return;
-	}
-	/* From the last frame of one segment to the first of another is in order. */
-	if (old && reader->expected == old->table->frame_count)
-		reader->expected = 0;
-	else
-		reader->expected = NOT_EXPECTED;
-	if (old)
+	if (old) /* if it is the same, one reference is enough */
 		source_segment_unref(reader->source, old);
+	if (old == segment)
+		return;
+	/* From the last frame of one segment to the first of another is in order. */
+	reader->expected = in_order ? 0 : NOT_EXPECTED;
 	reader->run_count = 0;
 }
 
@@ -160,7 +156,8 @@ static const struct segment_frame *frame_at(const struct segment_reader *reader,
 	return &reader->segment->table->frames[number];
 }
 
-/* How many frames from @number on to fetch at once, when @wanted bytes of content are. */
+/* How many frames from @number on to fetch at once, when @wanted bytes of content are wanted
+ * (0: a part of this frame only). */
 static uint32_t run_length(const struct segment_reader *reader, uint32_t number,
 			   size_t wanted)
 {
@@ -171,7 +168,7 @@ static uint32_t run_length(const struct segment_reader *reader, uint32_t number,
 	size_t content = table->frames[number].content_size;
 	uint32_t count = 1;
 
-	for (; number + count < table->frame_count; count++) {
+	for (; wanted > 0 && number + count < table->frame_count; count++) {
 		const struct segment_frame *next = &table->frames[number + count];
 
 		if (next->stored_size == 0 || next->stored_size > RUN_SIZE - size ||
@@ -326,14 +323,16 @@ static uint32_t read_good_start(struct segment_reader *reader,
 static int decode_part(struct segment_reader *reader, struct reading_range *range,
 		       const uint8_t *stored, size_t stored_size, struct error *err)
 {
+	size_t content_size = frame_at(reader, range->number)->content_size;
 	size_t end = range->skip + range->size;
 	size_t got;
 	int r;
 
 	reader->last_size = 0;
+	/* All of it decodes in one go, and few frames have more than two blocks. */
 	r = frame_decode_prefix(reader->decoder, stored, stored_size, reader->last.data,
-				end, frame_at(reader, range->number)->content_size, &got,
-				err);
+				end > FRAME_BLOCK_SIZE ? content_size : end, content_size,
+				&got, err);
 	if (r < 0)
 		return r;
 	reader->last.key = key_of(reader, range->number);
@@ -348,13 +347,35 @@ static int decode_part(struct segment_reader *reader, struct reading_range *rang
 	return 0;
 }
 
+/* Try the range with the stored bytes that its first block is likely to take: a sixteenth more
+ * than its share. Only where that saves leaves. */
+static bool read_first_block(struct segment_reader *reader, struct reading_range *range)
+{
+	const struct segment_frame *frame = frame_at(reader, range->number);
+	uint64_t share = (uint64_t)frame->stored_size * FRAME_BLOCK_SIZE;
+	uint32_t likely =
+		(uint32_t)(share / frame->content_size) + frame->stored_size / 16;
+	struct reading_range all = *range;
+
+	if (range->skip + range->size > FRAME_BLOCK_SIZE ||
+	    likely + FIRST_BLOCK_SAVING > frame->stored_size)
+		return false;
+	reader->run_count = 0;
+	return source_part(reader->source, reader->segment, frame->stored_offset, likely,
+			   reader->run, NULL) == 0 &&
+	       decode_part(reader, &all, reader->run, likely, NULL) == 0 &&
+	       all.size == range->size;
+}
+
 static int read_part(struct segment_reader *reader, struct reading_range *range,
 		     struct error *err)
 {
 	const uint8_t *stored;
 	int r;
 
-	r = get_stored(reader, range->number, 1, &stored, err);
+	if (read_first_block(reader, range))
+		return 0;
+	r = get_stored(reader, range->number, 0, &stored, err);
 	if (r < 0)
 		return r;
 	return decode_part(reader, range, stored,
@@ -366,8 +387,8 @@ static int read_frame(struct segment_reader *reader, struct reading_range *range
 		      size_t wanted, enum frame_want want, struct error *err)
 {
 	const struct frame_key key = key_of(reader, range->number);
-	struct frame *frame;
 	enum frame_found found = FRAME_NONE;
+	struct frame *frame;
 	int r;
 
 	if (last_holds(reader, &key, range->skip + range->size)) {
@@ -465,12 +486,6 @@ static int read_some(struct segment_reader *reader, uint32_t position, uint8_t *
 	return r;
 }
 
-static bool same_frames(const struct segment_table *a, const struct segment_table *b)
-{
-	return a->frame_count == b->frame_count &&
-	       memcmp(a->frames, b->frames, a->frame_count * sizeof(*a->frames)) == 0;
-}
-
 /* Frames of the current segment are lost: look it up again. Whether that gives it in another
  * form; in the same form the source itself has tried all places. */
 static bool exchange_segment(struct segment_reader *reader)
@@ -481,7 +496,7 @@ static bool exchange_segment(struct segment_reader *reader)
 	if (source_segment(reader->source, &old->id, old->index, &segment, NULL) < 0)
 		return false;
 	if (segment->table->content_size != old->table->content_size ||
-	    same_frames(segment->table, old->table)) {
+	    segment_same_frames(segment, old)) {
 		source_segment_unref(reader->source, segment);
 		return false;
 	}

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 int source_page(struct source *source, const struct hash *hash, struct bytes *payload_out,
 		struct error *err)
@@ -29,6 +30,16 @@ int source_frames(struct source *source, const struct segment_ref *segment,
 		  uint32_t first, uint32_t count, uint8_t *data, struct error *err)
 {
 	return source->ops->frames(source, segment, first, count, data, err);
+}
+
+bool segment_same_frames(const struct segment_ref *a, const struct segment_ref *b)
+{
+	const struct segment_table *first = a->table;
+	const struct segment_table *second = b->table;
+
+	return first->frame_count == second->frame_count &&
+	       memcmp(first->frames, second->frames,
+		      first->frame_count * sizeof(*first->frames)) == 0;
 }
 
 int segment_check_frame(const struct segment_ref *segment, uint32_t number,

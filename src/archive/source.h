@@ -66,6 +66,10 @@ void source_segment_unref(struct source *source, const struct segment_ref *segme
 int source_frames(struct source *source, const struct segment_ref *segment,
 		  uint32_t first, uint32_t count, uint8_t *data, struct error *err);
 
+/* Whether both are cut into frames in the same way, so that frame numbers and stored offsets
+ * of one hold for the other. */
+bool segment_same_frames(const struct segment_ref *a, const struct segment_ref *b);
+
 /* Whether @data is the content of frame @number, by the hash in the table (an unproven segment
  * has none). -EBADMSG. */
 int segment_check_frame(const struct segment_ref *segment, uint32_t number,

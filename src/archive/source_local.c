@@ -413,12 +413,6 @@ static int read_stored(struct source_local *local, const struct cached_segment *
 				 range->offset, data, range->size, err);
 }
 
-static bool tables_equal(const struct segment_table *a, const struct segment_table *b)
-{
-	return a->frame_count == b->frame_count &&
-	       memcmp(a->frames, b->frames, a->frame_count * sizeof(*a->frames)) == 0;
-}
-
 static bool same_place(const struct segment_place *a, const struct segment_place *b)
 {
 	return a->log_offset == b->log_offset &&
@@ -443,7 +437,7 @@ static int read_elsewhere(struct source_local *local,
 		if (same_place(&place, &segment->place))
 			continue;
 		r = load_segment(local, &place, &other, NULL);
-		if (r < 0 || !tables_equal(other->ref.table, segment->ref.table))
+		if (r < 0 || !segment_same_frames(&other->ref, &segment->ref))
 			continue;
 		r = read_stored(local, other, range, data, NULL);
 		if (r == 0)

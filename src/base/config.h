@@ -15,8 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONFIG_FILE_MAX (1u << 20)      /* bytes */
-#define CONFIG_SEGMENT_SIZE (32u << 20) /* bytes; the unit of [cache] max_segments */
+#define CONFIG_FILE_MAX (1u << 20)           /* bytes */
+#define CONFIG_SEGMENT_SIZE (32u << 20)      /* bytes; the unit of [cache] max_segments */
+#define CONFIG_CACHE_SEGMENTS_MAX (1u << 20) /* the most that may be */
 
 struct text;
 

@@ -61,7 +61,7 @@ const struct config_key config_keys[] = {
 	{
 		FIELD(cache, max_segments),
 		.type = CONFIG_U32,
-		.max = 1 << 20,
+		.max = CONFIG_CACHE_SEGMENTS_MAX,
 		.fallback = "96",
 		.help = "Decoded data to keep, in units of 32 MiB. The smaller of this "
 			"and max_size wins,\n"

@@ -52,7 +52,7 @@ static int apply_settings(struct mount_command *command, struct error *err)
 	if (cache && size_parse(cache, &config->cache.max_size) < 0)
 		return error_set(err, -EINVAL, "--cache: '%s' is no size", cache);
 	if (cache) /* the limit in segments must not be in the way */
-		config->cache.max_segments = UINT32_MAX;
+		config->cache.max_segments = CONFIG_CACHE_SEGMENTS_MAX;
 	if (jobs &&
 	    (number_parse_u64(jobs, &number) < 0 || number < 1 || number > JOBS_MAX))
 		return error_set(err, -EINVAL,

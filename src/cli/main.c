@@ -5,6 +5,7 @@
  * them.
  */
 #include "cli/commands.h"
+#include "cli/mount_helper.h"
 
 #include "base/config_find.h"
 #include "base/error.h"
@@ -126,30 +127,21 @@ static bool run_special(char **words, int count, enum exit_code *code_out)
 	return true;
 }
 
-int main(int argc, char **argv)
+/* A command with its options and arguments. */
+static enum exit_code run_words(char **words, int count)
 {
 	autoptr(options) options = NULL;
 	const struct command *command;
-	enum exit_code code;
 	struct error err = { 0 };
 	int used = 0;
 	int r;
 
-	(void)signal(SIGPIPE, SIG_IGN);
-	if (argc < 2) {
-		commands_print_overview(stderr);
-		return CODE_USAGE;
-	}
-	if (run_special(argv + 1, argc - 1, &code))
-		return finish_output(code, CODE_FAILED);
-
-	command = commands_find(argv + 1, argc - 1, &used);
+	command = commands_find(words, count, &used);
 	if (!command) {
-		commands_complain(argv + 1, argc - 1);
+		commands_complain(words, count);
 		return CODE_USAGE;
 	}
-	r = options_parse(command->options, argv + 1 + used, argc - 1 - used, &options,
-			  &err);
+	r = options_parse(command->options, words + used, count - used, &options, &err);
 	if (r < 0) {
 		log_error("%s: %s", command->name, err.text);
 		return r == -EINVAL ? CODE_USAGE : CODE_FAILED;
@@ -160,4 +152,32 @@ int main(int argc, char **argv)
 	}
 	return finish_output(run_command(command, options),
 			     command->trouble ? command->trouble : CODE_FAILED);
+}
+
+static enum exit_code help_mount(char **words, int count)
+{
+	char *command[MOUNT_HELPER_WORDS_MAX];
+	int n = mount_helper_words(words, count, command);
+
+	if (n >= 0)
+		return n ? run_words(command, n) : CODE_DONE;
+	(void)fputs("usage: mount.blockframe ARCHIVE DIR [-sfnv] [-o OPTION,...]\n",
+		    stderr);
+	return CODE_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	enum exit_code code;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (argc > 0 && mount_helper_is(argv[0]))
+		return help_mount(argv + 1, argc - 1);
+	if (argc < 2) {
+		commands_print_overview(stderr);
+		return CODE_USAGE;
+	}
+	if (run_special(argv + 1, argc - 1, &code))
+		return finish_output(code, CODE_FAILED);
+	return run_words(argv + 1, argc - 1);
 }

@@ -101,7 +101,8 @@ static int check_folder(const struct reading *reading, const struct version_row 
 	if (folder_size == folder->size &&
 	    (folder_size == 0 || memcmp(key, folder->data, folder_size) == 0))
 		return 0;
-	return error_set(err, -EBADMSG, "catalog is damaged (a manifest of another path)");
+	return error_set(err, -EBADMSG,
+			 "catalog is damaged (a manifest of another path)");
 }
 
 /* Add the entry of @row with everything, which is moved out of it. */

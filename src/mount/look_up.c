@@ -85,6 +85,8 @@ int look_up_name(struct request *request, const struct inode *folder,
 		return r;
 	if (folder->epoch != backing_epoch(request->backing) && folder->node != 0)
 		return -ESTALE;
-	r = entry_lookup(request, folder, name, &entry);
+	inode = *folder;
+	inode.epoch = backing_epoch(request->backing);
+	r = entry_lookup(request, &inode, name, &entry);
 	return r < 0 ? r : look_up_entry(request, &entry, found_out);
 }

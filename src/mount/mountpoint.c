@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The kernel's list of mounts tells what is mounted where without asking the file system,
- * which may have died or hang. It is asked itself (stat) only if the list has it as ours; a
- * dead one says ENOTCONN.
+ * which may have died or hang. It is asked itself only if the list has it as ours, and for
+ * what the kernel does not remember (statvfs); a dead one says ENOTCONN.
  *
  * Whoever is not root may unmount what they mounted with the help of fusermount3, and with
  * nothing else.
@@ -22,6 +22,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #define MOUNT_LIST "/proc/self/mountinfo"
@@ -71,43 +72,94 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
-/* Fields 5 (mountpoint) and, behind " - ", the type. */
-static bool is_mount_line(char *line, const char *path, bool *ours_out)
+/* One line of the list: field 3 is the device, 5 the mountpoint, and behind " - " stands the
+ * type. */
+struct mount_line {
+	unsigned major;
+	unsigned minor;
+	char *path;
+	const char *type;
+};
+
+static bool parse_line(char *line, struct mount_line *parsed_out)
 {
+	struct mount_line parsed = { 0 };
 	char *type = strstr(line, " - ");
 	char *save = NULL;
-	char *field = NULL;
+	char *field;
 
 	if (!type)
 		return false;
 	*type = '\0';
 	type += 3;
 	type[strcspn(type, " ")] = '\0';
+	parsed.type = type;
 	field = strtok_r(line, " ", &save);
-	for (int i = 1; field && i < 5; i++)
+	for (int i = 1; field && i < 5; i++) {
 		field = strtok_r(NULL, " ", &save);
+		if (i == 2 && field &&
+		    sscanf(field, "%u:%u", &parsed.major, &parsed.minor) != 2)
+			return false;
+	}
 	if (!field)
 		return false;
 	unescape(field);
-	if (strcmp(field, path) != 0)
-		return false;
-	*ours_out = strcmp(type, SESSION_TYPE) == 0;
+	parsed.path = field;
+	*parsed_out = parsed;
 	return true;
 }
 
-int mountpoint_is_ours(const char *path, bool *ours_out, struct error *err)
+/* What is on top at @path; *found_out false: nothing is mounted there. */
+static int find_mount(const char *path, bool *found_out, bool *ours_out,
+		      unsigned device_out[2], struct error *err)
 {
 	FILE *list = fopen(MOUNT_LIST, "re");
 	autofree char *line = NULL;
-	bool ours = false;
+	struct mount_line parsed;
 	size_t size = 0;
 
 	if (!list)
 		return error_set_errno(err, -errno, "%s", MOUNT_LIST);
-	while (getline(&line, &size, list) > 0)
-		(void)is_mount_line(line, path, &ours); /* the last one is on top */
+	*found_out = false;
+	*ours_out = false;
+	while (getline(&line, &size, list) > 0) {
+		if (!parse_line(line, &parsed) || strcmp(parsed.path, path) != 0)
+			continue;
+		*found_out = true; /* the last one is on top */
+		*ours_out = strcmp(parsed.type, SESSION_TYPE) == 0;
+		device_out[0] = parsed.major;
+		device_out[1] = parsed.minor;
+	}
 	(void)fclose(list);
-	*ours_out = ours;
+	return 0;
+}
+
+int mountpoint_is_ours(const char *path, bool *ours_out, struct error *err)
+{
+	unsigned device[2] = { 0 };
+	bool found = false, ours = false;
+	int r;
+
+	r = find_mount(path, &found, &ours, device, err);
+	if (r == 0)
+		*ours_out = ours;
+	return r;
+}
+
+int mountpoint_device(const char *path, unsigned *major_out, unsigned *minor_out,
+		      struct error *err)
+{
+	unsigned device[2] = { 0 };
+	bool found = false, ours = false;
+	int r;
+
+	r = find_mount(path, &found, &ours, device, err);
+	if (r < 0)
+		return r;
+	if (!found)
+		return error_set(err, -ENOENT, "nothing is mounted at '%s'", path);
+	*major_out = device[0];
+	*minor_out = device[1];
 	return 0;
 }
 
@@ -163,8 +215,8 @@ static int check_folder(const char *path, struct error *err)
 
 int mountpoint_prepare(const char *path, struct error *err)
 {
-	struct stat st;
-	bool ours;
+	struct statvfs space;
+	bool ours = false;
 	int r;
 
 	r = mountpoint_is_ours(path, &ours, err);
@@ -172,7 +224,7 @@ int mountpoint_prepare(const char *path, struct error *err)
 		return r;
 	if (!ours)
 		return check_folder(path, err);
-	if (stat(path, &st) == 0)
+	if (statvfs(path, &space) == 0)
 		return error_set(err, -EBUSY, "an archive is mounted at '%s' already",
 				 path);
 	if (errno != ENOTCONN)

@@ -20,6 +20,10 @@ int mountpoint_lock(const char *path, int *fd_out, struct error *err);
 /* Whether a file system of ours is mounted at @path, which need not answer. */
 int mountpoint_is_ours(const char *path, bool *ours_out, struct error *err);
 
+/* The device number of what is mounted at @path, from the list too. -ENOENT. */
+int mountpoint_device(const char *path, unsigned *major_out, unsigned *minor_out,
+		      struct error *err);
+
 /* Unmount. -EBUSY if it is in use; with @lazy it goes from sight at once, and when nobody
  * uses it any more for good. */
 int mountpoint_unmount(const char *path, bool lazy, struct error *err);

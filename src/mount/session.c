@@ -15,6 +15,7 @@
 #include "catalog/history.h"
 #include "mount/bare_inodes.h"
 #include "mount/health.h"
+#include "mount/kernel_reading.h"
 #include "mount/mountpoint.h"
 #include "mount/operations.h"
 #include "mount/watch.h"
@@ -92,7 +93,11 @@ static int open_archive(struct session *session, struct error *err)
 	return options->at ? find_commit(session, options->at, err) : 0;
 }
 
-/* What libfuse says goes to the log. */
+/* What libfuse says last while it mounts is why it can't, and becomes a part of the error;
+ * later it goes to the log. One session in a process, so that this can be static. */
+static char refusal[256];
+static bool serving;
+
 static void log_fuse(enum fuse_log_level level, const char *fmt, va_list ap)
 {
 	char text[512];
@@ -102,6 +107,11 @@ static void log_fuse(enum fuse_log_level level, const char *fmt, va_list ap)
 	size = strlen(text);
 	if (size > 0 && text[size - 1] == '\n')
 		text[size - 1] = '\0';
+	if (!serving && level <= FUSE_LOG_ERR) {
+		(void)snprintf(refusal, sizeof(refusal), "%.250s",
+			       strncmp(text, "fuse: ", 6) == 0 ? text + 6 : text);
+		return;
+	}
 	log_write(level <= FUSE_LOG_ERR       ? LOG_LEVEL_ERROR
 		  : level == FUSE_LOG_WARNING ? LOG_LEVEL_WARN
 					      : LOG_LEVEL_DEBUG,
@@ -150,7 +160,7 @@ static int new_fuse(struct session *session, struct error *err)
 		session->fuse = fuse_session_new(&args, &mount_operations,
 						 sizeof(mount_operations), &session->fs);
 	fuse_opt_free_args(&args);
-	return session->fuse ? 0 : error_set(err, -EINVAL, "mount options were refused");
+	return session->fuse ? 0 : error_set(err, -EINVAL, "mount options: %s", refusal);
 }
 
 static int check_device(struct error *err)
@@ -159,6 +169,8 @@ static int check_device(struct error *err)
 
 	if (fd >= 0)
 		return 0;
+	if ((errno == EACCES || errno == EPERM) && geteuid() != 0)
+		return 0; /* fusermount3 may */
 	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
 		return error_set(err, -ENODEV,
 				 "there is no FUSE here: /dev/fuse is missing (load the "
@@ -178,11 +190,12 @@ static int put_in_place(struct session *session, struct error *err)
 		r = mountpoint_prepare(mountpoint, err);
 	if (r < 0)
 		return r;
-	errno = 0;
-	if (fuse_session_mount(session->fuse, mountpoint) == 0)
-		return 0;
-	return error_set(err, errno ? -errno : -EPERM, "mounting on '%s' failed",
-			 mountpoint);
+	if (fuse_session_mount(session->fuse, mountpoint) < 0)
+		return error_set(err, -EPERM, "mounting on '%s': %s", mountpoint,
+				 refusal[0] ? refusal : "fusermount3 failed");
+	serving = true;
+	kernel_reading_widen(mountpoint, MOUNT_READ_MAX);
+	return 0;
 }
 
 static void on_interrupt(int number)

@@ -53,8 +53,10 @@ struct watch {
 
 	/* The thread's own. */
 	struct stat catalog; /* what stands under its name */
-	bool complained;     /* about a catalog that can't be opened */
-	uint64_t seen;       /* commit that the kernel knows */
+	uint64_t
+		missed_at; /* clock_monotonic_ns() when it could not be opened first; 0: it can */
+	bool complained; /* about that */
+	uint64_t seen;   /* commit that the kernel knows */
 	uint64_t repeat_after;
 	uint64_t repeat_at; /* clock_monotonic_ns(); 0: nothing to repeat */
 };
@@ -155,8 +157,12 @@ static void look_for_catalog(struct watch *watch)
 		r = replace_backing(watch, &err);
 	if (r == 0) {
 		watch->catalog = st;
+		watch->missed_at = 0;
 		watch->complained = false;
-	} else if (!watch->complained) {
+	} else if (watch->missed_at == 0) {
+		watch->missed_at = clock_monotonic_ns(); /* a rebuild may be under way */
+	} else if (!watch->complained && clock_monotonic_ns() - watch->missed_at >=
+						 REPEAT_DELAY * MILLISECOND) {
 		watch->complained = true;
 		log_warn(
 			"%s; going on with the catalog that is open. 'blockframe catalog "

@@ -8,13 +8,13 @@ import struct
 from volume_map import COMMIT, DATA, HEADER, LEAF, PAGE, PLACEMENT, SECTOR, read_at, read_stripes
 
 ENTRIES_PER_TABLE_PAGE = 41
+BLOCK = 131072  # of a stored frame
 
 # What a reader of the file's content meets, and so must put back, and what it does not.
 MET = ['leaf', 'table page', 'segment header', 'first frame', 'last frame', 'frame table',
        'seek table']
 NOT_MET = ['header page', 'parity header page', 'parity table page', 'page parity',
-           'parity leaf', 'tree page', 'placement record', 'placement parity',
-           'commit record', 'commit parity', 'volume header']
+           'parity leaf', 'tree page', 'commit record', 'commit parity', 'volume header']
 
 
 class Places:
@@ -61,7 +61,8 @@ class Places:
         return [by_id[id_] for id_ in ids]
 
     def atoms(self, segment):
-        """{'header': (log offset, size), 'frames': [...], 'frame table', 'seek table'}"""
+        """{'header': (log offset, size), 'frame table': ..., 'seek table': ...,
+        'frames': [(log offset, size, size of content), ...]}"""
         start, size, n = int(segment['log_offset']), segment['stored'], segment['frames']
         header_size = struct.unpack('<I', self.bytes_at(start + 4, 4))[0] + 8
         seek_size = 33 + 8 * n
@@ -70,8 +71,8 @@ class Places:
         frames = []
         position = start + header_size
         for i in range(n):
-            stored, _ = struct.unpack_from('<II', seek, 16 + 8 * i)
-            frames.append((position, stored))
+            stored, content = struct.unpack_from('<II', seek, 16 + 8 * i)
+            frames.append((position, stored, content))
             position += stored
         assert position + table_size + seek_size == start + size
         return {'header': (start, header_size), 'frames': frames,
@@ -91,10 +92,44 @@ class Places:
     def leaves(self):
         return [extent.leaf(row) for extent, row in self.rows()]
 
+    def frames(self):
+        """(log offset, size, offset in the file, size of content) of each frame; of a pack
+        with offsets that may be outside of the file."""
+        position = -self.entry.get('pack', {}).get('offset', 0)
+        for segment in self.segments():
+            for log_offset, size, content in self.atoms(segment)['frames']:
+                yield log_offset, size, position, content
+                position += content
+
+    def content_in(self, log_start, log_end):
+        """[start, end) of what the file has in that stretch of the log: of stored frames
+        exactly that, of others all."""
+        for log_offset, size, position, content in self.frames():
+            start = max(log_start, log_offset) - log_offset
+            end = min(log_end, log_offset + size) - log_offset
+            if start >= end:
+                continue
+            if size == content + 9 + 3 * -(-content // BLOCK):  # docs/format.md 6.1
+                start, end = _in_stored(start, content), _in_stored(end, content)
+            else:
+                start, end = 0, content
+            start = max(position + start, 0)
+            end = min(position + end, int(self.entry['size']))
+            if start < end:
+                yield start, end
+
+    def content_of_leaf(self, extent, row):
+        """The stretches of the file that a leaf holds."""
+        stripe = extent.stripe
+        position = stripe.log_start + sum(e.payload_size for e in
+                                          stripe.data[:stripe.data.index(extent)])
+        end = min((row + 1) * LEAF, extent.payload_size)
+        return list(self.content_in(position + row * LEAF, position + end))
+
     # Kinds
 
     def of(self, kind):
-        """(offset, size) of a place of that kind; None if the volume has none."""
+        """(offset, size) of a place of that kind."""
         return getattr(self, '_' + kind.replace(' ', '_'))()
 
     def _middle(self):
@@ -138,11 +173,11 @@ class Places:
         return self._sectors_of(*self.atoms(self.segments()[0])['header'])
 
     def _first_frame(self):
-        start, size = self.atoms(self.segments()[0])['frames'][0]
+        start, size, _ = self.atoms(self.segments()[0])['frames'][0]
         return self._sectors_of(start + size // 2, size // 2)
 
     def _last_frame(self):
-        start, size = self.atoms(self.segments()[-1])['frames'][-1]
+        start, size, _ = self.atoms(self.segments()[-1])['frames'][-1]
         return self._sectors_of(start + size // 2, size // 2)
 
     def _frame_table(self):
@@ -156,17 +191,11 @@ class Places:
         return self._sectors_of(int(page['log_offset']), page['stored'])
 
     def _record(self, kind, parity):
-        stripes = [stripe for stripe in self.stripes if stripe.kind == kind]
-        if not stripes:
-            return None
-        extent = (stripes[-1].parity if parity else stripes[-1].data)[0]
-        return extent.leaf(0)
+        stripe = [stripe for stripe in self.stripes if stripe.kind == kind][-1]
+        return (stripe.parity if parity else stripe.data)[0].leaf(0)
 
     def _placement_record(self):
         return self._record(PLACEMENT, parity=False)
-
-    def _placement_parity(self):
-        return self._record(PLACEMENT, parity=True)
 
     def _commit_record(self):
         return self._record(COMMIT, parity=False)
@@ -176,6 +205,13 @@ class Places:
 
     def _volume_header(self):
         return self._record(HEADER, parity=False)
+
+
+def _in_stored(offset, content):
+    """How much of the content of a stored frame is before this byte of it."""
+    before = sum(max(0, min(offset - 9 - 3 * (block + 1) - block * BLOCK, BLOCK))
+                 for block in range(-(-content // BLOCK)))
+    return min(before, content)
 
 
 # Changes, for volume_map.Damage
@@ -200,18 +236,3 @@ def bad_rows(places, rng, most=None):
         number = min(stripe.m if most is None else most, len(inside))
         changes += [noise(e.leaf(row)) for e in rng.sample(inside, number)]
     return changes
-
-
-def lost_content(places, changes):
-    """[start, end) of the stretches of log that leaves damaged by @changes held, merged."""
-    bad = {offset for offset, _ in changes}
-    stretches = []
-    for segment in places.segments():
-        position = int(segment['log_offset'])
-        for extent, offset, size in places.runs(position, segment['stored']):
-            for row in range(offset // LEAF, (offset + size - 1) // LEAF + 1):
-                if extent.leaf(row)[0] in bad:
-                    start = max(offset, row * LEAF)
-                    stretches.append((segment, extent, start,
-                                      min(offset + size, (row + 1) * LEAF)))
-    return stretches

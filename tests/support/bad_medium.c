@@ -94,8 +94,10 @@ static bool is_written(const char *name, off_t block)
 /* Whether a block between @start and @end is in this stretch, and was not written since. */
 static bool bad_between(const char *name, off_t start, off_t end, off_t bad, off_t size)
 {
-	for (off_t block = bad / BLOCK * BLOCK; block < bad + size; block += BLOCK)
-		if (block < end && block + BLOCK > start && !is_written(name, block))
+	off_t first = (start > bad ? start : bad) / BLOCK * BLOCK;
+
+	for (off_t block = first; block < bad + size && block < end; block += BLOCK)
+		if (!is_written(name, block))
 			return true;
 	return false;
 }

@@ -2,6 +2,7 @@
 #include "support/segment_source.h"
 
 #include "base/error.h"
+#include "base/log_subject.h"
 #include "chunker/frame.h"
 
 #include <setjmp.h>
@@ -64,6 +65,8 @@ static int read_part(struct source *base, const struct segment_ref *segment,
 
 	wait_for_medium(source, pack);
 	atomic_fetch_add(&source->bytes_read, size);
+	if (!log_subject())
+		atomic_fetch_add(&source->unnamed, 1);
 	if (offset < pack->lost_end && offset + size > pack->lost)
 		return error_set(err, -EBADMSG, "lost");
 	memcpy(data, pack->stored + offset, size);
