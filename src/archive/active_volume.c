@@ -425,32 +425,52 @@ int active_volume_seal(struct active_volume *active, struct error *err)
 	return put_row(active, true, err);
 }
 
-/* Whether the writer of a sealed file came to its last step. */
-static bool is_protected(const struct volume_writing *writing, const char *file)
+/* Whether the writer of @file came to its last step: a sealed file is protected, any other
+ * reaches to the end of its last record's stripe. */
+static bool is_finished(const struct volume_writing *writing,
+			const struct volume_row *row, const char *file)
 {
+	struct stripe_info own = { 0 };
+	uint64_t end;
 	struct stat st;
 
-	return fstatat(writing->folder_fd, file, &st, 0) < 0 || !(st.st_mode & S_IWUSR);
+	if (fstatat(writing->folder_fd, file, &st, 0) < 0)
+		return true; /* who needs it will say what is wrong */
+	if (row->sealed)
+		return !(st.st_mode & S_IWUSR);
+	if (catalog_find_stripe(writing->catalog, &row->uuid, row->log_end, &own, NULL))
+		return true;
+	end = own.offset + stripe_physical_size(&own);
+	stripe_info_done(&own);
+	return (uint64_t)st.st_size >= end;
 }
 
-int active_volume_finish(const struct volume_writing *writing, const struct uuid *uuid,
-			 const char *file, struct error *err)
+static int finish(struct backend *backend, const struct volume_writing *writing,
+		  struct record *record, const struct stripe_info *own, struct error *err)
+{
+	int r = complete(backend, writing, record, own, err);
+
+	if (r == 0 && record->kind == STRIPE_END)
+		r = backend_seal(backend, err);
+	return r;
+}
+
+int active_volume_finish(const struct volume_writing *writing,
+			 const struct volume_row *row, const char *file,
+			 struct error *err)
 {
 	autoptr(backend) backend = NULL;
 	autoptr(record) record = NULL;
 	struct stripe_info own = { 0 };
 	int r;
 
-	if (is_protected(writing, file) ||
+	if (is_finished(writing, row, file) ||
 	    backend_file_open(writing->folder_fd, file, 1, &backend, NULL) < 0 ||
-	    chain_find_last(backend, uuid, &record, &own, NULL) < 0)
+	    chain_find_last(backend, &row->uuid, &record, &own, NULL) < 0)
 		return 0; /* nothing to write here any more */
 	r = 0;
-	if (record->kind == STRIPE_END) {
-		r = complete(backend, writing, record, &own, err);
-		if (r == 0)
-			r = backend_seal(backend, err);
-	}
+	if (hash_equal(&record->hash, &row->record_hash)) /* else it is another file */
+		r = finish(backend, writing, record, &own, err);
 	stripe_info_done(&own);
 	return r < 0 ? error_prefix(err, r, "end of '%s'", file) : 0;
 }

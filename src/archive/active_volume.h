@@ -65,11 +65,13 @@ int active_volume_open(const struct volume_writing *writing, const struct volume
  * appended. */
 int active_volume_seal(struct active_volume *active, struct error *err);
 
-/* Do what the writer of @file, the volume @uuid that the catalog calls sealed, was killed
- * before: complete the end record's parity, protect the file. Mostly there is nothing to
- * do; a volume that can't be read any more is left alone. */
-int active_volume_finish(const struct volume_writing *writing, const struct uuid *uuid,
-			 const char *file, struct error *err);
+/* Do what the writer of @file, which is the volume @row, was killed before: complete the
+ * last record's parity, and protect the file if that is an end record. Mostly there is
+ * nothing to do, and a look at the file's size says so; a volume that can't be read any
+ * more is left alone. */
+int active_volume_finish(const struct volume_writing *writing,
+			 const struct volume_row *row, const char *file,
+			 struct error *err);
 
 /* Stop; what no record lists stays behind as a tail. NULL is a no-op. */
 void active_volume_free(struct active_volume *active);

@@ -127,7 +127,7 @@ static int begin_next(struct appender *appender, const struct survey *survey,
 				    &appender->active, err);
 }
 
-/* See that the volume before the next one needs no writer any more. It may be on a shelf. */
+/* See that the last volume lacks nothing that its writer owed it. It may be on a shelf. */
 static int finish_last(struct appender *appender, const struct survey *survey,
 		       struct error *err)
 {
@@ -140,7 +140,7 @@ static int finish_last(struct appender *appender, const struct survey *survey,
 		return 0;
 	if (r < 0)
 		return r;
-	return active_volume_finish(&appender->writing, &survey->last.uuid, file, err);
+	return active_volume_finish(&appender->writing, &survey->last, file, err);
 }
 
 static int open_last(struct appender *appender, const struct survey *survey,
@@ -229,14 +229,9 @@ static int reserve_reading(struct appender *appender, struct error *err)
 	return 0;
 }
 
-int appender_open(struct archive *archive, const struct appender_options *options,
-		  struct appender **appender_out, struct error *err)
+static void init_writing(struct appender *appender, struct archive *archive,
+			 const struct appender_options *options)
 {
-	autoptr(appender) appender = calloc(1, sizeof(*appender));
-	int r;
-
-	if (!appender)
-		return error_set(err, -ENOMEM, "no memory to append");
 	appender->archive = archive;
 	appender->writing = (struct volume_writing){
 		.folder_fd = volume_set_folder(archive_volumes(archive)),
@@ -249,6 +244,32 @@ int appender_open(struct archive *archive, const struct appender_options *option
 		.parity = options->parity,
 	};
 	archive_id(archive, &appender->writing.archive_id);
+}
+
+int appender_finish_last(struct archive *archive, const struct appender_options *options,
+			 struct error *err)
+{
+	struct appender appender = { 0 };
+	struct survey survey = { 0 };
+	int r;
+
+	init_writing(&appender, archive, options);
+	r = take_survey(appender.writing.catalog, &survey, err);
+	if (r == 0)
+		r = finish_last(&appender, &survey, err);
+	survey_done(&survey);
+	return r;
+}
+
+int appender_open(struct archive *archive, const struct appender_options *options,
+		  struct appender **appender_out, struct error *err)
+{
+	autoptr(appender) appender = calloc(1, sizeof(*appender));
+	int r;
+
+	if (!appender)
+		return error_set(err, -ENOMEM, "no memory to append");
+	init_writing(appender, archive, options);
 	r = volume_writing_check(&appender->writing, err);
 	if (r < 0)
 		return r;

@@ -34,6 +34,11 @@ struct appender_totals {
 int appender_open(struct archive *archive, const struct appender_options *options,
 		  struct appender **appender_out, struct error *err);
 
+/* For who has nothing to append: complete what the last writer was killed at (as
+ * appender_open() does), and no more. Needs no transaction. */
+int appender_finish_last(struct archive *archive, const struct appender_options *options,
+			 struct error *err);
+
 /* Make sure that @size bytes of atoms that follow go into one volume, rolling over if they
  * would not. Call before each segment with an upper bound of its stored size. */
 int appender_begin(struct appender *appender, uint64_t size, struct error *err);

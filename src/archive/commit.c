@@ -285,9 +285,11 @@ static int run(struct commit *commit, struct error *err)
 		return r;
 
 	sum_up(commit);
-	if (options->dry_run || (commit_session_changes(commit->session) == 0 &&
-				 !options->message && options->tag_count == 0))
+	if (options->dry_run)
 		return 0;
+	if (commit_session_changes(commit->session) == 0 && !options->message &&
+	    options->tag_count == 0)
+		return commit_session_end_unchanged(commit->session, err);
 	return finish(commit, err);
 }
 

@@ -395,3 +395,10 @@ int commit_session_finish(struct commit_session *session, struct commit_made *ma
 	crash_point("archive.catalog.committed");
 	return 0;
 }
+
+int commit_session_end_unchanged(struct commit_session *session, struct error *err)
+{
+	if (session->appender)
+		return 0; /* opening it did the same */
+	return appender_finish_last(session->archive, &session->options.appender, err);
+}

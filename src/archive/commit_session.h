@@ -75,3 +75,7 @@ struct commit_made {
  * error too, but the commit exists and the next opening finds it. */
 int commit_session_finish(struct commit_session *session, struct commit_made *made_out,
 			  struct error *err);
+
+/* In place of that, if there is nothing to commit: protect what an interrupted commit has
+ * left unprotected. */
+int commit_session_end_unchanged(struct commit_session *session, struct error *err);

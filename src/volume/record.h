@@ -13,7 +13,7 @@
 
 struct error;
 
-#define RECORD_SIZE_MAX (4u << 20)    /* bytes */
+#define RECORD_SIZE_MAX (2u << 20)    /* bytes */
 #define RECORD_OFFSET_NONE UINT64_MAX /* no record before this one */
 
 struct segment_place {

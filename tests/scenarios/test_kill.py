@@ -66,6 +66,16 @@ class Commit(Interrupted):
         return archive.commit(self.tree, **options)
 
 
+class CommitAfterKill(Commit):
+    """A writer that finds the last record without its parity."""
+
+    def begin(self, path):
+        archive = copy_of(self.base, path)
+        archive.commit(self.tree, expect=KILLED,
+                       env={'BLOCKFRAME_CRASH_AT': 'volume.record.readable:1'})
+        return archive
+
+
 class CatchUp(Interrupted):
     """A reader that finds the catalog behind the volumes."""
 
@@ -116,6 +126,7 @@ def operations(program, tmp_path_factory, seed):
     yield {
         'init': Init(*small),
         'commit': Commit(*small),
+        'commit after a kill': CommitAfterKill(*small),
         'catch up': CatchUp(*small),
         'rebuild': Rebuild(*small),
         'rebuild without catalog': RebuildWithoutCatalog(*small),
@@ -132,6 +143,7 @@ WHERE = {  # which operations pass a point; all others: init, commit, roll-over
     'archive.volume.': ['roll-over'],
     'archive.checkpoint.': ['roll-over'],
     'volume.sealed': ['roll-over'],
+    'volume.record.completed': ['commit after a kill'],
     'archive.': ['commit'],
 }
 
