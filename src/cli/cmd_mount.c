@@ -74,6 +74,19 @@ static int parse_options(struct mount_command *command, struct error *err)
 	return r < 0 ? r : apply_settings(command, err);
 }
 
+/* A mount that covers its own archive would wait for itself. */
+static int check_covers(const struct mount_command *command, struct error *err)
+{
+	size_t size = strlen(command->mountpoint);
+
+	if (strncmp(command->directory, command->mountpoint, size) == 0 &&
+	    (command->directory[size] == '/' || command->directory[size] == '\0'))
+		return error_set(err, -EINVAL,
+				 "the archive lies in '%s': mount it somewhere else",
+				 command->mountpoint);
+	return 0;
+}
+
 /* Paths are made absolute: the background has another working folder. */
 static enum exit_code find_places(struct mount_command *command, struct error *err)
 {
@@ -100,6 +113,8 @@ static enum exit_code find_places(struct mount_command *command, struct error *e
 	if (!command->directory)
 		return fail(error_set_errno(err, -errno, "archive '%s'", directory), err);
 	r = mountpoint_path(mountpoint, &command->mountpoint, err);
+	if (r == 0)
+		r = check_covers(command, err);
 	return r < 0 ? fail(r, err) : CODE_DONE;
 }
 

@@ -214,6 +214,8 @@ static int next_timeout(const struct watch *watch)
 {
 	uint64_t now = clock_monotonic_ns();
 
+	if (watch->missed_at != 0 && !watch->complained)
+		return REPEAT_DELAY;
 	if (watch->repeat_at == 0)
 		return LOOK_INTERVAL;
 	return watch->repeat_at <= now
