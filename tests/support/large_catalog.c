@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* large_catalog CATALOG PATH COUNT: make the last commit of a catalog have COUNT more files,
- * all like the one at PATH, as many/<n / 1000>/<n>. Only the catalog knows of them: it is
- * for tests of what a mount does with more entries than there is time to commit.
+/* large_catalog CATALOG PATH COUNT PER_FOLDER: make the last commit of a catalog have COUNT
+ * more files, all like the one at PATH, as many/<n / PER_FOLDER>/<n>. Only the catalog knows
+ * of them: it is for tests of what a mount does with more entries than there is time to
+ * commit.
  */
 #include "base/error.h"
 #include "base/text.h"
@@ -12,12 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILES_PER_FOLDER 1000u
 #define FILES_PER_TRANSACTION 500000u
 
 struct maker {
 	struct catalog *catalog;
 	uint64_t sequence; /* of the last commit */
+	unsigned long per_folder;
 	struct error err;
 };
 
@@ -57,6 +58,7 @@ static int put(struct maker *maker, const struct manifest *like, const char *pat
 	manifest.version = 1;
 	manifest.inode = inode;
 	manifest.source = (struct bytes){ 0 };
+	manifest.link = (struct bytes){ 0 };
 	r = manifest_encode(&manifest, &line, &maker->err);
 	if (r == 0)
 		r = catalog_put_version(maker->catalog, maker->sequence, &manifest,
@@ -71,8 +73,8 @@ static int put_file(struct maker *maker, const struct manifest *file,
 	char path[64];
 	int r = 0;
 
-	(void)snprintf(path, sizeof(path), "many/%05lu/%08lu", n / FILES_PER_FOLDER, n);
-	if (n % FILES_PER_FOLDER == 0) {
+	(void)snprintf(path, sizeof(path), "many/%05lu/%08lu", n / maker->per_folder, n);
+	if (n % maker->per_folder == 0) {
 		path[strlen("many/00000")] = '\0';
 		r = put(maker, folder, path, UINT64_MAX / 2 + n);
 		path[strlen("many/00000")] = '/';
@@ -110,8 +112,9 @@ int main(int argc, char **argv)
 	struct maker maker = { 0 };
 	int r;
 
-	if (argc != 4)
+	if (argc != 5 || strtoul(argv[4], NULL, 10) == 0)
 		return 2;
+	maker.per_folder = strtoul(argv[4], NULL, 10);
 	r = catalog_open(argv[1], &catalog, &maker.err);
 	if (r == 0)
 		r = catalog_get_commit(catalog, VERSION_CURRENT, &commit, &maker.err);
