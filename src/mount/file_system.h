@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 struct bare_inodes;
+struct handle;
 struct health;
 
 /* Owners and permissions shown instead of the archive's. */
@@ -28,8 +29,9 @@ struct mount_masks {
 };
 
 struct file_system {
-	struct mutex mutex;      /* guards the pointer below, not what it points to */
+	struct mutex mutex;      /* guards the next two, not what they point to */
 	struct backing *backing; /* the current one */
+	struct handle *handles;  /* what the kernel has open; a list */
 	struct health *health;
 	uint64_t at; /* commit that is shown, or VERSION_CURRENT */
 	struct mount_masks masks;

@@ -30,6 +30,8 @@ struct handle {
 	struct file *file;
 	char *text; /* of SPECIAL_HEALTH */
 	size_t text_size;
+	struct handle *newer; /* in the list of all */
+	struct handle *older;
 };
 
 static struct file_system *file_system_of(fuse_req_t req)
@@ -262,8 +264,31 @@ static int open_handle(struct request *request, const struct inode *inode,
 	return health_text(request, &handle->text, &handle->text_size);
 }
 
-static void free_handle(struct handle *handle)
+static void keep_handle(struct file_system *fs, struct handle *handle)
 {
+	mutex_scope(&fs->mutex);
+
+	handle->older = fs->handles;
+	if (handle->older)
+		handle->older->newer = handle;
+	fs->handles = handle;
+}
+
+static void drop_handle(struct file_system *fs, struct handle *handle)
+{
+	mutex_scope(&fs->mutex);
+
+	if (handle->older)
+		handle->older->newer = handle->newer;
+	if (handle->newer)
+		handle->newer->older = handle->older;
+	else
+		fs->handles = handle->older;
+}
+
+static void free_handle(struct file_system *fs, struct handle *handle)
+{
+	drop_handle(fs, handle);
 	file_free(handle->file);
 	free(handle->text);
 	free(handle);
@@ -271,6 +296,7 @@ static void free_handle(struct handle *handle)
 
 static void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 {
+	struct file_system *fs = file_system_of(req);
 	struct handle *handle = calloc(1, sizeof(*handle));
 	autorequest request = { 0 };
 	struct inode inode;
@@ -288,19 +314,26 @@ static void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi
 		return;
 	}
 	request_end(&request);
+	keep_handle(fs, handle);
 	fi->fh = (uintptr_t)handle;
 	fi->keep_cache = handle->file != NULL;
 	fi->direct_io = handle->file == NULL;
 	fi->noflush = 1;
 	if (fuse_reply_open(req, fi) < 0)
-		free_handle(handle); /* interrupted: nobody will release it */
+		free_handle(fs, handle); /* interrupted: nobody will release it */
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 {
 	(void)number;
-	free_handle((struct handle *)(uintptr_t)fi->fh);
+	free_handle(file_system_of(req), (struct handle *)(uintptr_t)fi->fh);
 	(void)fuse_reply_err(req, 0);
+}
+
+void operations_close_all(struct file_system *fs)
+{
+	while (fs->handles)
+		free_handle(fs, fs->handles);
 }
 
 static void reply_text(fuse_req_t req, const struct handle *handle, size_t size,

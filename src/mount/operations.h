@@ -9,3 +9,9 @@
 #define MOUNT_READ_MAX (1u << 20) /* bytes of one read request */
 
 extern const struct fuse_lowlevel_ops mount_operations;
+
+struct file_system;
+
+/* Close what the kernel has not closed, because the connection to it ended before. Nobody
+ * may be reading. */
+void operations_close_all(struct file_system *fs);

@@ -36,13 +36,36 @@ struct session {
 	struct file_system fs;
 	struct fuse_session *fuse;
 	struct watch *watch;
+	bool mounted;
+	unsigned device[2]; /* of the mount */
 };
+
+/* What libfuse says last while it mounts is why it can't, and becomes a part of the error;
+ * later it goes to the log. One session in a process, so that this can be static. */
+static char refusal[256];
+static bool serving;
+
+/* End the connection to the kernel. libfuse unmounts by path, if the kernel still has it;
+ * what somebody else has put there meanwhile must stay. */
+static void disconnect(struct session *session)
+{
+	unsigned device[2];
+	int r = mountpoint_device(session->options->mountpoint, &device[0], &device[1],
+				  NULL);
+
+	serving = false;
+	if (session->mounted &&
+	    (r < 0 || memcmp(device, session->device, sizeof(device)) == 0))
+		fuse_session_unmount(session->fuse);
+	fuse_session_destroy(session->fuse);
+}
 
 static void session_done(struct session *session)
 {
 	watch_free(session->watch);
 	if (session->fuse)
-		fuse_session_destroy(session->fuse);
+		disconnect(session);
+	operations_close_all(&session->fs);
 	backing_unref(session->fs.backing);
 	free(session->fs.bare);
 	health_free(session->fs.health);
@@ -92,11 +115,6 @@ static int open_archive(struct session *session, struct error *err)
 		log_warn("%s", archive_warning(backing_archive(fs->backing)));
 	return options->at ? find_commit(session, options->at, err) : 0;
 }
-
-/* What libfuse says last while it mounts is why it can't, and becomes a part of the error;
- * later it goes to the log. One session in a process, so that this can be static. */
-static char refusal[256];
-static bool serving;
 
 static void log_fuse(enum fuse_log_level level, const char *fmt, va_list ap)
 {
@@ -194,6 +212,9 @@ static int put_in_place(struct session *session, struct error *err)
 		return error_set(err, -EPERM, "mounting on '%s': %s", mountpoint,
 				 refusal[0] ? refusal : "fusermount3 failed");
 	serving = true;
+	session->mounted = true;
+	(void)mountpoint_device(mountpoint, &session->device[0], &session->device[1],
+				NULL);
 	kernel_reading_widen(mountpoint, MOUNT_READ_MAX);
 	return 0;
 }
@@ -242,8 +263,6 @@ static int serve(struct session *session, struct error *err)
 	if (r == 0)
 		r = session_loop(session, err);
 	watch_stop(session->watch);
-	if (r < 0) /* nobody else has taken it away */
-		fuse_session_unmount(session->fuse);
 	return r;
 }
 
