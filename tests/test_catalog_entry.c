@@ -107,9 +107,20 @@ static void folders_are_counted_at_a_commit(void **state)
 		static const uint64_t expected[] = { 0, 1, 2, 1 };
 
 		assert_int_equal(
-			entry_count_folders(sample->catalog, 0, at, &count, NULL), 0);
+			entry_count_folders(sample->catalog, 0, at, 10, &count, NULL), 0);
 		assert_int_equal(count, expected[at]);
 	}
+	assert_int_equal(entry_count_folders(sample->catalog, 0, 2, 1, &count, NULL), 0);
+	assert_int_equal(count, 1);
+
+	/* What a commit says twice counts as what it said last. */
+	sample_put(sample->catalog, 4, "c", ENTRY_FILE, 2, 0);
+	sample_put(sample->catalog, 4, "c", ENTRY_DIRECTORY, 2, 0);
+	assert_int_equal(entry_count_folders(sample->catalog, 0, 4, 10, &count, NULL), 0);
+	assert_int_equal(count, 1);
+	sample_put(sample->catalog, 4, "c", ENTRY_FILE, 2, 0);
+	assert_int_equal(entry_count_folders(sample->catalog, 0, 4, 10, &count, NULL), 0);
+	assert_int_equal(count, 0);
 }
 
 static void a_listing_goes_on_behind_a_name(void **state)

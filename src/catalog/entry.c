@@ -26,9 +26,8 @@ static const char sql_next_version[] =
 	"SELECT v.version, v.first, v.type FROM version v WHERE v.node = ?"
 	" AND v.version > ? AND v.type <> 2 ORDER BY v.version LIMIT 1";
 static const char sql_folders[] =
-	"SELECT count(*) FROM node n CROSS JOIN version v ON v.node = n.id"
-	" AND v.first = (SELECT max(w.first) FROM version w WHERE w.node = n.id"
-	" AND w.first <= ?1) WHERE n.parent = ?2 AND v.type = 2 AND v.end > ?1";
+	"SELECT count(*) FROM (SELECT 1 FROM folder WHERE parent = ? AND first <= ?2"
+	" AND end > ?2 LIMIT ?)";
 static const char sql_links[] =
 	"SELECT count(*), min(v.node) FROM link l INDEXED BY link_path CROSS JOIN "
 	"version v"
@@ -146,14 +145,15 @@ int entry_child(struct catalog *catalog, int64_t parent, const struct bytes *nam
 }
 
 int entry_count_folders(struct catalog *catalog, int64_t parent, uint64_t at,
-			uint64_t *count_out, struct error *err)
+			uint64_t limit, uint64_t *count_out, struct error *err)
 {
 	autostatement struct statement s = { 0 };
 	int r;
 
 	statement_begin(&s, catalog, sql_folders);
-	statement_bind_i64(&s, version_at(at));
 	statement_bind_i64(&s, parent);
+	statement_bind_i64(&s, version_at(at));
+	statement_bind_u64(&s, limit);
 	r = statement_step(&s, err);
 	if (r == 0)
 		*count_out = statement_u64(&s);

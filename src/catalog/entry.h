@@ -37,9 +37,9 @@ int entry_newest(struct catalog *catalog, int64_t node, struct version_row *row_
 int entry_next_version(struct catalog *catalog, int64_t node, uint32_t number,
 		       struct version_row *row_out, struct error *err);
 
-/* How many folders are in folder node @parent at @at. Reads all its entries. */
+/* How many folders are in folder node @parent at @at, at most @limit. */
 int entry_count_folders(struct catalog *catalog, int64_t parent, uint64_t at,
-			uint64_t *count_out, struct error *err);
+			uint64_t limit, uint64_t *count_out, struct error *err);
 
 /* The names of one file: those alive at @at whose manifests have the same link (@path) and
  * inode number. How many, and the node of the first one made (0 if none). */

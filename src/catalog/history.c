@@ -117,6 +117,8 @@ static int put_version(struct catalog *catalog, uint64_t sequence,
 		.line_size = line_size,
 	};
 	r = version_insert(catalog, &version, err);
+	if (r == 0 && manifest->type == ENTRY_DIRECTORY)
+		r = link_insert_folder(catalog, node.parent, node.id, sequence, err);
 	if (r == 0 && manifest->link.size > 0)
 		r = link_insert(catalog, node.id, sequence, &manifest->link, err);
 	return r;

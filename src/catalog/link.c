@@ -11,6 +11,12 @@
 #include <string.h>
 
 static const char sql_insert[] = "INSERT OR REPLACE INTO link VALUES(?, ?, ?)";
+static const char sql_insert_folder[] =
+	"INSERT OR REPLACE INTO folder VALUES(?, ?, ?, 9223372036854775807)";
+static const char sql_end_folder[] =
+	"UPDATE folder SET end = ? WHERE parent = ? AND node = ? AND first = ?";
+static const char sql_delete_folder[] =
+	"DELETE FROM folder WHERE parent = ? AND node = ? AND first = ?";
 static const char sql_delete[] = "DELETE FROM link WHERE node = ? AND first = ?";
 
 int64_t link_path_number(const struct bytes *path)
@@ -35,12 +41,47 @@ int link_insert(struct catalog *catalog, int64_t node, uint64_t first,
 	return statement_run(&s, err);
 }
 
-int link_remove(struct catalog *catalog, int64_t node, uint64_t first, struct error *err)
+int link_insert_folder(struct catalog *catalog, int64_t parent, int64_t node,
+		       uint64_t first, struct error *err)
 {
 	autostatement struct statement s = { 0 };
+
+	statement_begin(&s, catalog, sql_insert_folder);
+	statement_bind_i64(&s, parent);
+	statement_bind_i64(&s, node);
+	statement_bind_u64(&s, first);
+	return statement_run(&s, err);
+}
+
+int link_end_folder(struct catalog *catalog, int64_t parent, int64_t node, uint64_t first,
+		    uint64_t end, struct error *err)
+{
+	autostatement struct statement s = { 0 };
+
+	statement_begin(&s, catalog, sql_end_folder);
+	statement_bind_u64(&s, end);
+	statement_bind_i64(&s, parent);
+	statement_bind_i64(&s, node);
+	statement_bind_u64(&s, first);
+	return statement_run(&s, err);
+}
+
+int link_remove(struct catalog *catalog, int64_t parent, int64_t node, uint64_t first,
+		struct error *err)
+{
+	autostatement struct statement s = { 0 };
+	autostatement struct statement t = { 0 };
+	int r;
 
 	statement_begin(&s, catalog, sql_delete);
 	statement_bind_i64(&s, node);
 	statement_bind_u64(&s, first);
-	return statement_run(&s, err);
+	r = statement_run(&s, err);
+	if (r < 0)
+		return r;
+	statement_begin(&t, catalog, sql_delete_folder);
+	statement_bind_i64(&t, parent);
+	statement_bind_i64(&t, node);
+	statement_bind_u64(&t, first);
+	return statement_run(&t, err);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Which versions are names of files with several names. For this folder only. */
+/* Two tables that follow from the versions: which are names of files with several names, and
+ * which are folders in a folder. For this folder only.
+ */
 #include "catalog/catalog.h"
 #include "merkle/key.h"
 
@@ -11,5 +13,15 @@ int64_t link_path_number(const struct bytes *path);
  * transaction. */
 int link_insert(struct catalog *catalog, int64_t node, uint64_t first,
 		const struct bytes *path, struct error *err);
-/* That version goes; it need not have had one. */
-int link_remove(struct catalog *catalog, int64_t node, uint64_t first, struct error *err);
+
+/* The same for a version that is a folder in folder node @parent. */
+int link_insert_folder(struct catalog *catalog, int64_t parent, int64_t node,
+		       uint64_t first, struct error *err);
+
+/* That version, a folder, ends with commit @end. */
+int link_end_folder(struct catalog *catalog, int64_t parent, int64_t node, uint64_t first,
+		    uint64_t end, struct error *err);
+
+/* That version goes; it need not be in one of the tables. */
+int link_remove(struct catalog *catalog, int64_t parent, int64_t node, uint64_t first,
+		struct error *err);

@@ -6,6 +6,7 @@
  *     version      one version of a path: alive in the commits [first, end); current ones end
  *                  at 2^63 - 1. Narrow, because folders are listed from it.
  *     manifest     the versions' JSON lines
+ *     folder       versions that are folders, by the folder above them: to count these
  *     link         versions of files with several names; `path` is the first eight bytes of
  *                  the hash of the manifest's `link`
  *     commit_head  the heads
@@ -57,6 +58,9 @@ static const char *const objects[] = {
 	" PRIMARY KEY(node, first)) WITHOUT ROWID",
 
 	"CREATE INDEX link_path ON link(path)",
+
+	"CREATE TABLE folder(parent INTEGER, node INTEGER, first INTEGER, end INTEGER,"
+	" PRIMARY KEY(parent, node, first)) WITHOUT ROWID",
 
 	"CREATE TABLE manifest(id INTEGER PRIMARY KEY, line TEXT)",
 

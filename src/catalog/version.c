@@ -250,7 +250,13 @@ int version_end(struct catalog *catalog, struct stored_version *version, uint64_
 		struct error *err)
 {
 	autostatement struct statement s = { 0 };
+	int r = 0;
 
+	if (version->row.type == ENTRY_DIRECTORY)
+		r = link_end_folder(catalog, version->row.parent, version->row.node,
+				    version->row.first, end, err);
+	if (r < 0)
+		return r;
 	version->row.end = end;
 	statement_begin(&s, catalog, sql_end);
 	statement_bind_i64(&s, stored_end(end));
@@ -271,7 +277,8 @@ int version_remove(struct catalog *catalog, const struct stored_version *version
 	r = statement_run(&s, err);
 	if (r < 0)
 		return r;
-	r = link_remove(catalog, version->row.node, version->row.first, err);
+	r = link_remove(catalog, version->row.parent, version->row.node,
+			version->row.first, err);
 	if (r < 0)
 		return r;
 	statement_begin(&s, catalog, sql_delete);

@@ -10,9 +10,10 @@
 
 #include <sys/stat.h>
 
-#define BLOCK_SIZE 4096u  /* bytes; what space is handed out in */
-#define SECTOR_SIZE 512u  /* bytes; what st_blocks counts in */
-#define FOLDER_SIZE 4096u /* bytes */
+#define BLOCK_SIZE 4096u   /* bytes; what space is handed out in */
+#define SECTOR_SIZE 512u   /* bytes; what st_blocks counts in */
+#define FOLDER_SIZE 4096u  /* bytes */
+#define COUNTED_MAX 64998u /* folders in a folder; the same as ext4 */
 
 static const mode_t types[] = {
 	[ENTRY_FILE] = S_IFREG,  [ENTRY_DIRECTORY] = S_IFDIR, [ENTRY_SYMLINK] = S_IFLNK,
@@ -73,7 +74,8 @@ static mode_t mode_of(const struct entry *entry)
 	return types[manifest->type] | manifest->mode;
 }
 
-/* A folder has a name in the folder above, ".", and ".." in each folder in it. */
+/* A folder has a name in the folder above, ".", and ".." in each folder in it. With very
+ * many it says 1, which means that nobody counted, as ext4 does. */
 static int count_links(struct request *request, const struct entry *entry,
 		       struct stat *stat)
 {
@@ -85,9 +87,9 @@ static int count_links(struct request *request, const struct entry *entry,
 		return 0;
 	if (entry->inode.kind != INODE_VERSIONS)
 		r = entry_count_folders(request->catalog, entry->inode.node,
-					entry_commit(request, &entry->inode), &folders,
-					&request->err);
-	stat->st_nlink = (nlink_t)(folders + 2);
+					entry_commit(request, &entry->inode), COUNTED_MAX,
+					&folders, &request->err);
+	stat->st_nlink = folders < COUNTED_MAX ? (nlink_t)(folders + 2) : 1;
 	return r;
 }
 
