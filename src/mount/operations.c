@@ -336,35 +336,38 @@ void operations_close_all(struct file_system *fs)
 		free_handle(fs, fs->handles);
 }
 
-static void reply_text(fuse_req_t req, const struct handle *handle, size_t size,
-		       uint64_t offset)
+static size_t copy_text(const struct handle *handle, uint64_t offset, uint8_t *data,
+			size_t size)
 {
 	size_t rest = offset < handle->text_size ? handle->text_size - (size_t)offset : 0;
 
-	(void)fuse_reply_buf(req, handle->text + (rest ? offset : 0),
-			     rest < size ? rest : size);
+	if (rest > size)
+		rest = size;
+	if (rest)
+		memcpy(data, handle->text + offset, rest);
+	return rest;
 }
 
+/* The reply comes out of a buffer of its own, text as well: who gets it may close the file
+ * while the call that sent it has not returned. */
 static void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
 		    struct fuse_file_info *fi)
 {
 	const struct handle *handle = (struct handle *)(uintptr_t)fi->fh;
 	struct read_buffers *buffers = &file_system_of(req)->buffers;
+	uint8_t *data = read_buffers_take(buffers, size);
 	size_t got = 0;
-	uint8_t *data;
-	int r;
+	int r = 0;
 
 	(void)number;
-	if (handle->text) {
-		reply_text(req, handle, size, (uint64_t)offset);
-		return;
-	}
-	data = read_buffers_take(buffers, size);
 	if (!data) {
 		(void)fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	r = file_read(handle->file, (uint64_t)offset, data, size, &got);
+	if (handle->text)
+		got = copy_text(handle, (uint64_t)offset, data, size);
+	else
+		r = file_read(handle->file, (uint64_t)offset, data, size, &got);
 	if (r < 0)
 		(void)fuse_reply_err(req, -r);
 	else

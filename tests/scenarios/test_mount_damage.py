@@ -148,7 +148,7 @@ def test_damage_that_comes_while_files_are_open_is_healed(rotten, mount, name):
             changes = changes_at([places.of(kind)])
             original = originals(rotten.volume, changes)
             with Damage(rotten.volume, changes):
-                rotten.check(mnt, *(n for n in FILES if n != name), name)
+                rotten.check(mnt, name)
                 os.lseek(file.fileno(), 0, os.SEEK_SET)
                 assert file.read(MIB) == rotten.content(name)[:MIB]
                 if kind in HOT and name != 'small':
@@ -219,8 +219,9 @@ def test_two_mounts_repair_the_same_damage_once(rotten, mount, rng):
     with Damage(rotten.volume, changes):
         mounts = [mount(rotten.archive, name=f'mnt-{n}') for n in range(3)]
         at_once(6, lambda n: rotten.check(mounts[n % 3], 'text'))
-        offsets = [repair.offset for mnt in mounts for repair in mnt.repairs()]
-        assert len(offsets) == len(set(offsets)) > 0
+        # Who finds another one at work for too long does not wait, and writes nothing.
+        written = [repair.offset for mnt in mounts for repair in mnt.repairs() if repair.written]
+        assert len(written) == len(set(written)) > 0, [mnt.log for mnt in mounts]
 
 
 @pytest.mark.slow_under_sanitizers
