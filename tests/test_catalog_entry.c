@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "catalog/handle.h"
 #include "support/catalog_sample.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 /* cmocka.h needs the ones above. */
 #include <cmocka.h>
+#include <sqlite3.h>
 
 static struct bytes name_of(const char *name)
 {
@@ -225,6 +227,116 @@ static void a_version_that_is_replaced_takes_its_link_along(void **state)
 	assert_int_equal(count, 1);
 }
 
+static uint64_t count_links(struct catalog *catalog, uint64_t inode, uint64_t at,
+			    int64_t *node_out)
+{
+	struct bytes path = name_of("link");
+	uint64_t count = 99;
+
+	assert_int_equal(entry_links(catalog, &path, inode, at, &count, node_out, NULL),
+			 0);
+	return count;
+}
+
+/* Names come, go, move to another inode and back; what they were is written down. */
+static void names_are_counted_as_they_were_at_each_commit(void **state)
+{
+	enum { NAMES = 6, COMMITS = 60 };
+	static int history[COMMITS + 1][NAMES]; /* inode of each name; 0: not there */
+	struct sample *sample = *state;
+	unsigned random = 7;
+
+	for (int at = 1; at <= COMMITS; at++) {
+		memcpy(history[at], history[at - 1], sizeof(history[at]));
+		for (int turn = 0; turn < 4; turn++) {
+			int n = (int)((random = random * 1103515245u + 12345u) >> 16) %
+				NAMES;
+			int inode =
+				(int)((random = random * 1103515245u + 12345u) >> 16) % 3;
+			char name[] = { (char)('a' + n), '\0' };
+
+			if (inode)
+				put_link(sample->catalog, (uint64_t)at, name, "link",
+					 (uint64_t)inode);
+			else if (history[at][n])
+				sample_end(sample->catalog, (uint64_t)at, name);
+			history[at][n] = inode;
+		}
+	}
+	for (int at = 0; at <= COMMITS; at++) {
+		for (int inode = 1; inode <= 2; inode++) {
+			int64_t node = -1, lowest = 0;
+			uint64_t count = 0;
+
+			for (int n = 0; n < NAMES; n++) {
+				char name[] = { (char)('a' + n), '\0' };
+				int64_t id;
+
+				if (history[at][n] != inode)
+					continue;
+				id = node_of(sample->catalog, 0, name);
+				if (count++ == 0 || id < lowest)
+					lowest = id;
+			}
+			assert_int_equal(count_links(sample->catalog, (uint64_t)inode,
+						     (uint64_t)at, &node),
+					 count);
+			assert_int_equal(node, lowest);
+		}
+	}
+}
+
+static int count_step(void *context)
+{
+	++*(uint64_t *)context;
+	return 0;
+}
+
+static uint64_t steps_to_count(struct catalog *catalog, uint64_t expected)
+{
+	uint64_t steps = 0;
+	int64_t node;
+
+	sqlite3_progress_handler(catalog->db, 1, count_step, &steps);
+	assert_int_equal(count_links(catalog, 77, VERSION_CURRENT, &node), expected);
+	sqlite3_progress_handler(catalog->db, 0, NULL, NULL);
+	return steps;
+}
+
+static void counting_many_names_takes_no_more_steps_than_few(void **state)
+{
+	struct sample *sample = *state;
+	char name[16];
+	uint64_t few;
+
+	assert_int_equal(catalog_begin(sample->catalog, NULL), 0);
+	put_link(sample->catalog, 1, "a", "link", 77);
+	put_link(sample->catalog, 1, "b", "link", 77);
+	few = steps_to_count(sample->catalog, 2);
+	for (int i = 0; i < 2000; i++) {
+		(void)snprintf(name, sizeof(name), "n%d", i);
+		put_link(sample->catalog, 2, name, "link", 77);
+	}
+	assert_true(steps_to_count(sample->catalog, 2002) <= 2 * few);
+	assert_int_equal(catalog_commit(sample->catalog, NULL), 0);
+}
+
+static void a_damaged_count_of_names_is_found_out(void **state)
+{
+	struct sample *sample = *state;
+	struct bytes path = name_of("link");
+	uint64_t count = 0;
+	int64_t node = 0;
+
+	put_link(sample->catalog, 1, "a", "link", 77);
+	catalog_free(take_ptr(sample->catalog));
+	sample_sql(sample, "UPDATE link_group SET count = 2");
+	sample_reopen(sample);
+	assert_int_equal(entry_links(sample->catalog, &path, 77, VERSION_CURRENT, &count,
+				     &node, NULL),
+			 -EBADMSG);
+}
+
 static int note_change(void *context, const struct version_row *row, struct error *err)
 {
 	struct text *text = context;
@@ -304,6 +416,9 @@ int main(void)
 		with_sample(a_listing_goes_on_behind_a_name),
 		with_sample(the_names_of_a_file_are_counted),
 		with_sample(a_version_that_is_replaced_takes_its_link_along),
+		with_sample(names_are_counted_as_they_were_at_each_commit),
+		with_sample(counting_many_names_takes_no_more_steps_than_few),
+		with_sample(a_damaged_count_of_names_is_found_out),
 		with_sample(changes_between_commits_are_those_that_began_or_ended),
 		with_sample(a_number_that_got_mixed_up_is_found_out),
 		with_sample(the_generation_stays_with_the_file),

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "catalog/handle.h"
 #include "catalog/link.h"
+#include "catalog/link_group.h"
 #include "catalog/version.h"
 
 #include <string.h>
@@ -28,11 +29,6 @@ static const char sql_next_version[] =
 static const char sql_folders[] =
 	"SELECT count(*) FROM (SELECT 1 FROM folder WHERE parent = ? AND first <= ?2"
 	" AND end > ?2 LIMIT ?)";
-static const char sql_links[] =
-	"SELECT count(*), min(v.node) FROM link l INDEXED BY link_path CROSS JOIN "
-	"version v"
-	" ON v.node = l.node AND v.first = l.first WHERE l.path = ?1 AND v.first <= ?2"
-	" AND v.end > ?2 AND v.inode = ?3";
 static const char sql_linked[] = "SELECT 1 FROM link l CROSS JOIN version v ON v.node = "
 				 "l.node AND v.first = l.first"
 				 " WHERE l.node = ? AND v.version = ?";
@@ -163,19 +159,9 @@ int entry_count_folders(struct catalog *catalog, int64_t parent, uint64_t at,
 int entry_links(struct catalog *catalog, const struct bytes *path, uint64_t inode,
 		uint64_t at, uint64_t *count_out, int64_t *node_out, struct error *err)
 {
-	autostatement struct statement s = { 0 };
-	int r;
+	struct link_group group = { link_path_number(path), inode };
 
-	statement_begin(&s, catalog, sql_links);
-	statement_bind_i64(&s, link_path_number(path));
-	statement_bind_i64(&s, version_at(at));
-	statement_bind_u64(&s, inode);
-	r = statement_step(&s, err);
-	if (r == 0) {
-		*count_out = statement_u64(&s);
-		*node_out = statement_i64(&s);
-	}
-	return r;
+	return link_group_get(catalog, &group, at, count_out, node_out, err);
 }
 
 int entry_is_linked(struct catalog *catalog, int64_t node, uint32_t number,

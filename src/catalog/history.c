@@ -120,7 +120,8 @@ static int put_version(struct catalog *catalog, uint64_t sequence,
 	if (r == 0 && manifest->type == ENTRY_DIRECTORY)
 		r = link_insert_folder(catalog, node.parent, node.id, sequence, err);
 	if (r == 0 && manifest->link.size > 0)
-		r = link_insert(catalog, node.id, sequence, &manifest->link, err);
+		r = link_insert(catalog, node.id, sequence, &manifest->link,
+				manifest->inode, err);
 	return r;
 }
 

@@ -9,6 +9,7 @@
  *     folder       versions that are folders, by the folder above them: to count these
  *     link         versions of files with several names; `path` is the first eight bytes of
  *                  the hash of the manifest's `link`
+ *     link_group   how many names a file has from commit `first` on, and the lowest node
  *     commit_head  the heads
  *     volume       id is private; segments, pages and stripes name volumes by it
  *     stripe       info is the entry of docs/format.md 4
@@ -32,7 +33,7 @@
 #include <string.h>
 
 #define APPLICATION_ID 0x42464341 /* "BFCA" */
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 static const char *const objects[] = {
 	"CREATE TABLE meta(name TEXT PRIMARY KEY, value ANY, checksum INTEGER) WITHOUT "
@@ -54,10 +55,14 @@ static const char *const objects[] = {
 
 	"CREATE INDEX version_end ON version(end) WHERE end < 9223372036854775807",
 
-	"CREATE TABLE link(node INTEGER, first INTEGER, path INTEGER,"
+	"CREATE TABLE link(node INTEGER, first INTEGER, path INTEGER, inode INTEGER,"
 	" PRIMARY KEY(node, first)) WITHOUT ROWID",
 
-	"CREATE INDEX link_path ON link(path)",
+	"CREATE INDEX link_path ON link(path, inode, node)",
+
+	"CREATE TABLE link_group(path INTEGER, inode INTEGER, first INTEGER,"
+	" count INTEGER, node INTEGER, checksum INTEGER,"
+	" PRIMARY KEY(path, inode, first)) WITHOUT ROWID",
 
 	"CREATE TABLE folder(parent INTEGER, node INTEGER, first INTEGER, end INTEGER,"
 	" PRIMARY KEY(parent, node, first)) WITHOUT ROWID",

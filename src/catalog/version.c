@@ -255,6 +255,8 @@ int version_end(struct catalog *catalog, struct stored_version *version, uint64_
 	if (version->row.type == ENTRY_DIRECTORY)
 		r = link_end_folder(catalog, version->row.parent, version->row.node,
 				    version->row.first, end, err);
+	else
+		r = link_end(catalog, version->row.node, version->row.first, end, err);
 	if (r < 0)
 		return r;
 	version->row.end = end;

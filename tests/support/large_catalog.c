@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* large_catalog CATALOG PATH COUNT PER_FOLDER: make the last commit of a catalog have COUNT
- * more files, all like the one at PATH, as many/<n / PER_FOLDER>/<n>. Only the catalog knows
- * of them: it is for tests of what a mount does with more entries than there is time to
- * commit.
+/* large_catalog CATALOG PATH COUNT PER_FOLDER [linked]: make the last commit of a catalog
+ * have COUNT more files, all like the one at PATH, as many/<n / PER_FOLDER>/<n>; or COUNT names
+ * of one such file. Only the catalog knows of them: it is for tests of what a mount does with
+ * more entries than there is time to commit.
  */
 #include "base/error.h"
 #include "base/text.h"
 #include "catalog/entry.h"
 #include "merkle/manifest.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct maker {
 	struct catalog *catalog;
 	uint64_t sequence; /* of the last commit */
 	unsigned long per_folder;
+	bool linked; /* names of one file */
 	struct error err;
 };
 
@@ -42,9 +44,9 @@ static int load(struct maker *maker, const char *path, struct manifest *manifest
 	return r;
 }
 
-/* Put an entry like @like at @path. */
+/* Put an entry like @like at @path, as a name of @link (NULL: of nothing else). */
 static int put(struct maker *maker, const struct manifest *like, const char *path,
-	       uint64_t inode)
+	       uint64_t inode, const char *link)
 {
 	struct manifest manifest = *like;
 	autotext struct text line = { 0 };
@@ -58,7 +60,8 @@ static int put(struct maker *maker, const struct manifest *like, const char *pat
 	manifest.version = 1;
 	manifest.inode = inode;
 	manifest.source = (struct bytes){ 0 };
-	manifest.link = (struct bytes){ 0 };
+	manifest.link =
+		(struct bytes){ (uint8_t *)(uintptr_t)link, link ? strlen(link) : 0 };
 	r = manifest_encode(&manifest, &line, &maker->err);
 	if (r == 0)
 		r = catalog_put_version(maker->catalog, maker->sequence, &manifest,
@@ -76,10 +79,12 @@ static int put_file(struct maker *maker, const struct manifest *file,
 	(void)snprintf(path, sizeof(path), "many/%05lu/%08lu", n / maker->per_folder, n);
 	if (n % maker->per_folder == 0) {
 		path[strlen("many/00000")] = '\0';
-		r = put(maker, folder, path, UINT64_MAX / 2 + n);
+		r = put(maker, folder, path, UINT64_MAX / 2 + n, NULL);
 		path[strlen("many/00000")] = '/';
 	}
-	return r < 0 ? r : put(maker, file, path, UINT64_MAX / 4 + n);
+	if (r == 0 && maker->linked)
+		return put(maker, file, path, UINT64_MAX / 4, "many/00000/00000000");
+	return r < 0 ? r : put(maker, file, path, UINT64_MAX / 4 + n, NULL);
 }
 
 static int make(struct maker *maker, const char *path, unsigned long count)
@@ -92,7 +97,7 @@ static int make(struct maker *maker, const char *path, unsigned long count)
 	if (r == 0)
 		r = catalog_begin(maker->catalog, &maker->err);
 	if (r == 0)
-		r = put(maker, &folder, "many", UINT64_MAX / 8);
+		r = put(maker, &folder, "many", UINT64_MAX / 8, NULL);
 	for (unsigned long n = 0; r == 0 && n < count; n++) {
 		r = put_file(maker, &file, &folder, n);
 		if (r == 0 && n % FILES_PER_TRANSACTION == FILES_PER_TRANSACTION - 1) {
@@ -112,8 +117,9 @@ int main(int argc, char **argv)
 	struct maker maker = { 0 };
 	int r;
 
-	if (argc != 5 || strtoul(argv[4], NULL, 10) == 0)
+	if (argc < 5 || argc > 6 || strtoul(argv[4], NULL, 10) == 0)
 		return 2;
+	maker.linked = argc == 6 && strcmp(argv[5], "linked") == 0;
 	maker.per_folder = strtoul(argv[4], NULL, 10);
 	r = catalog_open(argv[1], &catalog, &maker.err);
 	if (r == 0)
