@@ -76,14 +76,16 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct file_system *fs = userdata;
 	unsigned wanted = FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_READDIRPLUS |
-			  FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS |
-			  FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_NO_OPENDIR_SUPPORT |
-			  FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO;
+			  FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS |
+			  FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_ASYNC_READ |
+			  FUSE_CAP_ASYNC_DIO;
 
 	/* Those who are shown other owners than the archive's have no use for its ACLs. */
 	if (!fs->masks.has_uid && !fs->masks.has_gid && !fs->masks.has_umask)
 		wanted |= FUSE_CAP_POSIX_ACL;
-	conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
+	/* Attributes come with every name, not only with the first ones of a folder: to ask
+	 * for those of one more file costs ten times as much. */
+	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_READDIRPLUS_AUTO);
 	conn->want |= conn->capable & (wanted | FUSE_CAP_EXPLICIT_INVAL_DATA);
 	conn->max_read = MOUNT_READ_MAX;
 	conn->max_write = MOUNT_READ_MAX; /* it gives the pages of a request, reads too */

@@ -95,10 +95,17 @@ class Mount:
                 result[name] = int(value) if value.isdigit() else value
         return result
 
+    def _io(self, name):
+        with open(f'/proc/{self.pid}/io', encoding='ascii') as file:
+            return int(next(line for line in file if line.startswith(name)).split()[1])
+
     def asked(self):
         """Bytes that the process has read from files so far, cached or not."""
-        with open(f'/proc/{self.pid}/io', encoding='ascii') as file:
-            return int(next(line for line in file if line.startswith('rchar')).split()[1])
+        return self._io('rchar')
+
+    def replies(self):
+        """How often the process has written so far, which is what it answers requests with."""
+        return self._io('syscw')
 
     def memory(self):
         """Bytes that the process took at its peak."""

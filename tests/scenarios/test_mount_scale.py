@@ -18,11 +18,11 @@ KIB = 1024
 # Many entries
 
 
-def many(program, archive, tree, number, per_folder):
+def many(program, archive, tree, number, per_folder, *words):
     """Give the archive so many more files, in its catalog only. Returns their content."""
     archive.commit(tree)
     subprocess.run([program.large_catalog, archive.catalog, 'tree/folder/small', str(number),
-                    str(per_folder)], check=True)
+                    str(per_folder), *words], check=True)
     return open(f'{tree}/folder/small', 'rb').read()
 
 
@@ -70,6 +70,37 @@ def test_a_folder_of_100_000_files(program, archive, mount, tmp_path, seed, rng)
     for n in rng.sample(range(100_000), 50):
         assert sequential(folder / f'{n:08d}') == content
     assert not os.path.exists(folder / '00100000')
+
+
+@pytest.mark.main
+def test_attributes_of_listed_files_are_known_without_asking(program, archive, mount, tmp_path,
+                                                             seed):
+    """Also of the names behind the first part of a large folder."""
+    number = 20_000
+    tree = make_small_tree(tmp_path / 'tree', seed)
+    content = many(program, archive, tree, number, number)
+    mnt = mount(archive)
+    folder = mnt / 'many/00000'
+    before = mnt.replies()
+    names = os.listdir(folder)
+    assert len(names) == number
+    assert {os.stat(folder / name).st_size for name in names} == {len(content)}
+    assert mnt.replies() - before < number // 10
+
+
+@pytest.mark.main
+def test_a_file_with_100_000_names_in_one_folder(program, archive, mount, tmp_path, seed):
+    number = 100_000
+    tree = make_small_tree(tmp_path / 'tree', seed)
+    many(program, archive, tree, number, number, 'linked')
+    mnt = mount(archive)
+    before = mnt.asked()
+    with os.scandir(mnt / 'many/00000') as entries:
+        found = [(entry.inode(), entry.stat().st_ino, entry.stat().st_nlink) for entry in entries]
+    assert len(found) == number and len(set(found)) == 1
+    inode, same, links = found[0]
+    assert inode == same and links == number
+    assert mnt.asked() - before < number * 8 * KIB, 'the others are not looked at for each'
 
 
 @pytest.mark.slow_under_sanitizers
