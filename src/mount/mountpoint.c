@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The kernel's list of mounts tells what is mounted where without asking the file system,
  * which may have died or hang. It is asked itself only if the list has it as ours, and for
- * what the kernel does not remember (statvfs); a dead one says ENOTCONN.
+ * what the kernel does not remember (statvfs); a dead one says ENOTCONN, one that dies over
+ * the question ECONNABORTED.
  *
  * Whoever is not root may unmount what they mounted with the help of fusermount3, and with
  * nothing else.
@@ -227,7 +228,7 @@ int mountpoint_prepare(const char *path, struct error *err)
 	if (statvfs(path, &space) == 0)
 		return error_set(err, -EBUSY, "an archive is mounted at '%s' already",
 				 path);
-	if (errno != ENOTCONN)
+	if (errno != ENOTCONN && errno != ECONNABORTED)
 		return error_set_errno(err, -errno, "mountpoint '%s'", path);
 	r = mountpoint_unmount(path, true, err);
 	if (r < 0)

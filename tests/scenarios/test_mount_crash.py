@@ -139,6 +139,31 @@ def test_a_mountpoint_that_a_killed_mount_left_is_taken_over(damaged, mount):
     assert not is_mounted(alive.path) and os.listdir(alive.path) == []
 
 
+def waits_for_a_mount(pid):
+    """Whether a child of the process has asked a mount and got no answer yet."""
+    with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as file:
+        children = file.read().split()
+    for child in children:
+        with open(f'/proc/{child}/wchan', encoding='ascii') as file:
+            if file.read() == 'request_wait_answer':
+                return True
+    return False
+
+
+@pytest.mark.main
+def test_a_mount_that_dies_while_it_is_asked_is_taken_over(damaged, mount):
+    dying = mount(damaged.archive)
+    try:
+        dying.send(signal.SIGSTOP)
+        successor = damaged.archive.start('mount', '-m', dying.path)
+        until(lambda: waits_for_a_mount(successor.process.pid), 'nobody asks')
+    finally:
+        dying.kill()
+    successor.finish(DONE)
+    assert os.listdir(dying.path) == ['tree']
+    damaged.archive.program.run('umount', dying.path)
+
+
 @pytest.mark.main
 def test_umount_cleans_up_after_a_killed_mount(damaged, mount):
     dead = mount(damaged.archive)
