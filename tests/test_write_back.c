@@ -275,6 +275,22 @@ static void another_volume_in_its_place_is_left_alone(void **state)
 	image_done(&other);
 }
 
+/* While it is copied, what it has not reached still is what it was. */
+static void another_volume_that_is_being_copied_over_is_left_alone(void **state)
+{
+	struct damaged *f = *state;
+	struct image other;
+
+	image_init(&other, 2, 2);
+	image_add_data(&other, &damaged_shape);
+
+	expect_content(f, f->reader);
+	assert_int_equal(pwrite_full(f->fd, other.bytes, PAGE, 0), 0);
+	damaged_noise(f, damaged_leaf(f, 1, 1), 100);
+	expect_refusals(f, REPAIR_LEAF);
+	image_done(&other);
+}
+
 static void a_file_is_never_made_longer(void **state)
 {
 	struct damaged *f = *state;
@@ -504,6 +520,7 @@ int main(void)
 		CASE(zeroes_that_cannot_be_read_are_not_taken_for_sound),
 		CASE(what_is_beyond_repair_is_told_and_left_as_it_is),
 		CASE(another_volume_in_its_place_is_left_alone),
+		CASE(another_volume_that_is_being_copied_over_is_left_alone),
 		CASE(a_file_is_never_made_longer),
 		CASE(a_medium_that_fails_does_not_fail_the_read),
 		CASE(a_medium_that_keeps_nothing_is_found_out),

@@ -6,9 +6,10 @@
  *      record gives, so it is made from them.
  *   2. The session is opened, which takes the volume's lock.
  *   3. The medium is read again. If it is right by now, somebody else was faster.
- *   4. Some page of the stripe must stand where it belongs. If none does, these are not the
- *      blocks of that stripe any more (another volume was copied over the file), and writing
- *      would destroy what is somebody else's.
+ *   4. Some page of the stripe must stand where it belongs, and the file must not begin as
+ *      another volume. Else these are not, or soon will not be, the blocks of that stripe any
+ *      more (another volume was copied over the file, or is just now), and writing would
+ *      destroy what is somebody else's.
  *   5. The blocks that differ are overwritten, each by itself, and synced.
  *   6. The medium is read again and must be right.
  *
@@ -186,17 +187,40 @@ static int extent_in_place(struct repair *repair, unsigned extent, bool *in_plac
 	return 0;
 }
 
+/* Whether the file begins with a sound page of another volume: one that is being copied over
+ * this one has come past it before it does any damage. */
+static int begins_as_another(struct repair *repair, bool *another_out, struct error *err)
+{
+	uint16_t readable;
+	struct page page;
+	int r;
+
+	r = read_blocks(repair->rewriter, 0, repair->right, PAGE_SIZE_BYTES, &readable,
+			err);
+	if (r < 0)
+		return r;
+	*another_out = page_decode(repair->right, &page, NULL) == 0 &&
+		       memcmp(&page.identity.volume, repair->damage->view->volume,
+			      UUID_SIZE) != 0;
+	return 0;
+}
+
 /* Step 4. The damaged extent's own pages are the likeliest, so they come first. */
 static int check_place(struct repair *repair, struct error *err)
 {
 	const struct damage *damage = repair->damage;
 	unsigned count = stripe_extent_count(damage->view->info);
 	bool in_place = false;
+	bool another = false;
+	int r;
 
+	r = begins_as_another(repair, &another, err);
+	if (r < 0)
+		return r;
+	if (another)
+		return error_set(err, -ESTALE, "it begins as another volume");
 	for (unsigned i = 0; i < count && !in_place; i++) {
-		int r = extent_in_place(repair, (damage->extent + i) % count, &in_place,
-					err);
-
+		r = extent_in_place(repair, (damage->extent + i) % count, &in_place, err);
 		if (r < 0)
 			return r;
 	}
