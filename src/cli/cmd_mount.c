@@ -91,8 +91,9 @@ static int check_covers(const struct mount_command *command, struct error *err)
 static enum exit_code find_places(struct mount_command *command, struct error *err)
 {
 	const struct invocation *invocation = command->invocation;
-	const char *directory = invocation->config.archive.directory;
+	const char *directory;
 	const char *mountpoint = option_value(invocation->options, "mountpoint");
+	enum exit_code code;
 	int r;
 
 	if (!mountpoint)
@@ -101,14 +102,9 @@ static enum exit_code find_places(struct mount_command *command, struct error *e
 		return fail_usage(invocation,
 				  "where to? Give --mountpoint, or set [mount] "
 				  "default_mountpoint");
-	if (!directory[0])
-		directory = ".";
-	if (!archive_exists(directory)) {
-		log_error("no archive at '%s': name one with --archive, or make one with "
-			  "'blockframe init'",
-			  directory);
-		return CODE_NO_ARCHIVE;
-	}
+	code = session_directory(invocation, &directory);
+	if (code != CODE_DONE)
+		return code;
 	command->directory = realpath(directory, NULL);
 	if (!command->directory)
 		return fail(error_set_errno(err, -errno, "archive '%s'", directory), err);

@@ -12,12 +12,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum exit_code session_open(const struct invocation *invocation, enum session_mode mode,
-			    struct archive **archive_out)
+enum exit_code session_directory(const struct invocation *invocation,
+				 const char **directory_out)
 {
 	const char *directory = invocation->config.archive.directory;
-	struct error err = { 0 };
-	int r;
 
 	if (!directory[0])
 		directory = ".";
@@ -27,7 +25,20 @@ enum exit_code session_open(const struct invocation *invocation, enum session_mo
 			  directory);
 		return CODE_NO_ARCHIVE;
 	}
+	*directory_out = directory;
+	return CODE_DONE;
+}
 
+enum exit_code session_open(const struct invocation *invocation, enum session_mode mode,
+			    struct archive **archive_out)
+{
+	struct error err = { 0 };
+	const char *directory;
+	enum exit_code code = session_directory(invocation, &directory);
+	int r;
+
+	if (code != CODE_DONE)
+		return code;
 	r = archive_open(
 		&(struct archive_options){
 			.directory = directory,

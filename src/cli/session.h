@@ -10,6 +10,11 @@ struct archive;
 
 enum session_mode { SESSION_READ, SESSION_WRITE, SESSION_WRITE_WAIT, SESSION_REBUILD };
 
+/* CODE_DONE and the folder of the archive that is meant (borrowed from @invocation), or
+ * CODE_NO_ARCHIVE after having said so. */
+enum exit_code session_directory(const struct invocation *invocation,
+				 const char **directory_out);
+
 /* CODE_DONE and *archive_out, or the exit code after having said why. */
 enum exit_code session_open(const struct invocation *invocation, enum session_mode mode,
 			    struct archive **archive_out);
