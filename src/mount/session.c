@@ -116,7 +116,8 @@ static int open_archive(struct session *session, struct error *err)
 	return options->at ? find_commit(session, options->at, err) : 0;
 }
 
-static void log_fuse(enum fuse_log_level level, const char *fmt, va_list ap)
+static void __attribute__((__format__(__printf__, 2, 0)))
+log_fuse(enum fuse_log_level level, const char *fmt, va_list ap)
 {
 	char text[512];
 	size_t size;
