@@ -5,14 +5,16 @@
  *
  * A run of leaves of one extent is read with one call to the backend, straight into the
  * caller's buffer where whole leaves are asked for, and checked there, leaf by leaf. Leaves
- * of which only a part is wanted go through a scratch buffer. A leaf that fails its hash is
- * read again by itself (so that an error of the run does not condemn the rest of it) and
- * rebuilt in the buffer, and goes back to the medium from there (write_back.h). The tables that say what leaves must be come from table_cache.h.
+ * of which only a part is wanted go through a scratch buffer, and are kept for whoever reads
+ * on from there (leaf_cache.h). A leaf that fails its hash is read again by itself (so that
+ * an error of the run does not condemn the rest of it) and rebuilt in the buffer, and goes
+ * back to the medium from there (write_back.h). The tables that say what leaves must be come
+ * from table_cache.h.
  *
  * When something is beyond repair the call goes on only to learn how far the loss reaches:
  * to the first leaf behind it that is sound, or the end of what was asked for.
  *
- * Locks (of the two caches and of the counters) are leaves of the lock order: none is held
+ * Locks (of the caches and of the counters) are leaves of the lock order: none is held
  * while another is taken, or during I/O.
  */
 #include "volume/log_reader.h"
@@ -21,6 +23,7 @@
 #include "base/mutex.h"
 #include "volume/backend.h"
 #include "volume/extent_table.h"
+#include "volume/leaf_cache.h"
 #include "volume/leaf_repair.h"
 #include "volume/stripe_cache.h"
 #include "volume/stripe_view.h"
@@ -34,11 +37,15 @@
  * ragged ends go straight to the caller. */
 #define SCRATCH_LEAVES 6u
 
+/* Leaves to keep at most: a worker and its reader meet in one, so as many as go on at once. */
+#define KEPT_LEAVES 8u
+
 struct log_reader {
 	struct backend *backend;
 	struct uuid volume;
 	struct stripe_cache *stripes;
 	struct table_cache *tables;
+	struct leaf_cache *leaves;
 	struct write_back *write_back; /* borrowed, or NULL */
 	struct mutex mutex;            /* guards counters */
 	struct log_counters counters;
@@ -63,11 +70,20 @@ struct source {
 	const struct extent_table *table;
 };
 
+/* A quarter of what there is. */
+static unsigned leaves_to_keep(size_t cache_size)
+{
+	size_t leaves = cache_size / 4 / LEAF_SIZE;
+
+	return leaves < KEPT_LEAVES ? (unsigned)leaves : KEPT_LEAVES;
+}
+
 int log_reader_new(struct backend *backend, const struct uuid *volume,
-		   const struct stripe_lookup *lookup, size_t table_cache_size,
+		   const struct stripe_lookup *lookup, size_t cache_size,
 		   struct log_reader **reader_out, struct error *err)
 {
 	autoptr(log_reader) reader = calloc(1, sizeof(*reader));
+	unsigned leaves = leaves_to_keep(cache_size);
 	int r;
 
 	if (!reader)
@@ -78,7 +94,11 @@ int log_reader_new(struct backend *backend, const struct uuid *volume,
 	r = stripe_cache_new(lookup, &reader->stripes, err);
 	if (r < 0)
 		return r;
-	r = table_cache_new(table_cache_size, &reader->tables, err);
+	r = leaf_cache_new(leaves, &reader->leaves, err);
+	if (r < 0)
+		return r;
+	r = table_cache_new(cache_size - (size_t)LEAF_SIZE * leaves, &reader->tables,
+			    err);
 	if (r < 0)
 		return r;
 	*reader_out = take_ptr(reader);
@@ -95,6 +115,7 @@ void log_reader_free(struct log_reader *reader)
 	if (!reader)
 		return;
 	stripe_cache_free(reader->stripes);
+	leaf_cache_free(reader->leaves);
 	table_cache_free(reader->tables);
 	mutex_done(&reader->mutex);
 	free(reader);
@@ -196,22 +217,91 @@ static int read_leaves(const struct source *source, unsigned first, unsigned cou
 	return 0;
 }
 
+static struct leaf_key key_of(const struct source *source, unsigned leaf)
+{
+	return (struct leaf_key){
+		.offset = entry_offset(source->view->info, source->extent, leaf),
+		.hash = source->table->entries[leaf].hash,
+	};
+}
+
+/* Payload bytes [from, from + size) of the extent, a part of one leaf, if it was kept. */
+static bool get_kept(const struct source *source, uint32_t from, uint32_t size,
+		     uint8_t *data)
+{
+	const struct leaf_key key = key_of(source, from / LEAF_SIZE);
+
+	return leaf_cache_get(source->job->reader->leaves, &key, from % LEAF_SIZE, data,
+			      size);
+}
+
+/* Keep leaf @leaf, which get_kept() did not have. */
+static void put_leaf(const struct source *source, unsigned leaf, const uint8_t *data)
+{
+	const struct leaf_key key = key_of(source, leaf);
+
+	leaf_cache_put(source->job->reader->leaves, &key, data,
+		       row_size(source->view->info, source->extent, leaf));
+}
+
+/* What a read of less than whole leaves still wants of the medium. */
+struct ragged {
+	uint32_t from, size; /* bytes of the payload */
+	uint8_t *data;
+	bool keep_first,
+		keep_last; /* leaves to be put; if there is one only, the first */
+};
+
+/* Read it all, within SCRATCH_LEAVES leaves. */
+static int read_scratch(const struct source *source, const struct ragged *ragged)
+{
+	unsigned first = ragged->from / LEAF_SIZE;
+	unsigned last = (ragged->from + ragged->size - 1) / LEAF_SIZE;
+	unsigned count = last - first + 1;
+	autofree uint8_t *scratch = malloc((size_t)LEAF_SIZE * count);
+	int r = -ENOMEM;
+	bool good;
+
+	if (scratch)
+		r = read_leaves(source, first, count, scratch);
+	else
+		(void)error_set_errno(source->job->err, r, "%u leaves", count);
+	if (r == 0)
+		memcpy(ragged->data, scratch + ragged->from % LEAF_SIZE, ragged->size);
+	good = r == 0 && source->job->lost_size == 0;
+	if (ragged->keep_first)
+		put_leaf(source, first, good ? scratch : NULL);
+	if (ragged->keep_last)
+		put_leaf(source, last,
+			 good ? scratch + (size_t)LEAF_SIZE * (count - 1) : NULL);
+	return r;
+}
+
 /* Payload bytes [from, from + size) of the extent, within SCRATCH_LEAVES leaves. */
 static int read_ragged(const struct source *source, uint32_t from, uint32_t size,
 		       uint8_t *data)
 {
-	unsigned first = from / LEAF_SIZE;
-	unsigned count = (from + size - 1) / LEAF_SIZE - first + 1;
-	autofree uint8_t *scratch = malloc((size_t)LEAF_SIZE * count);
-	int r;
+	struct ragged ragged = { .from = from, .size = size, .data = data };
+	uint32_t room = LEAF_SIZE - from % LEAF_SIZE;
+	uint32_t part = size < room ? size : room;
 
-	if (!scratch)
-		return error_set_errno(source->job->err, -ENOMEM, "%u leaves", count);
-	r = read_leaves(source, first, count, scratch);
-	if (r < 0)
-		return r;
-	memcpy(data, scratch + from % LEAF_SIZE, size);
-	return 0;
+	if (part < LEAF_SIZE) {
+		ragged.keep_first = !get_kept(source, from, part, data);
+		if (!ragged.keep_first) {
+			ragged.from += part;
+			ragged.data += part;
+			ragged.size -= part;
+		}
+	}
+	part = (from + size) % LEAF_SIZE;
+	/* The leaf at the end, if it is not the one at the start. */
+	if (part > 0 && (ragged.keep_first ? part < ragged.size : part <= ragged.size)) {
+		ragged.keep_last =
+			!get_kept(source, from + size - part, part, data + size - part);
+		if (!ragged.keep_last)
+			ragged.size -= part;
+	}
+	return ragged.size > 0 ? read_scratch(source, &ragged) : 0;
 }
 
 /* Bytes to read next, of @size at payload offset @from: whole leaves if the start allows and

@@ -44,10 +44,10 @@ struct log_read_report {
 	uint64_t lost_size;
 };
 
-/* @backend is borrowed and must outlive the reader. Up to @table_cache_size bytes of
- * verified extent tables are kept. */
+/* @backend is borrowed and must outlive the reader. Up to @cache_size bytes are kept: of
+ * verified extent tables, and of leaves that were wanted in part only. */
 int log_reader_new(struct backend *backend, const struct uuid *volume,
-		   const struct stripe_lookup *lookup, size_t table_cache_size,
+		   const struct stripe_lookup *lookup, size_t cache_size,
 		   struct log_reader **reader_out, struct error *err);
 
 /* Hand what is repaired, and what is beyond repair, to @write_back (borrowed; it must outlive
