@@ -54,7 +54,7 @@ void frame_cache_free(struct frame_cache *cache);
 DEFINE_AUTOPTR(frame_cache);
 
 /* May block on the thread that loads the same frame (FRAME_WHOLE and FRAME_PART). A thread
- * that has a frame to load must not ask for another one. */
+ * that has a frame to load must ask for another one by FRAME_AHEAD only. */
 enum frame_found frame_cache_get(struct frame_cache *cache, const struct frame_key *key,
 				 enum frame_want want, struct frame **frame_out);
 

@@ -6,11 +6,6 @@
  * The table was verified against the segment's id, which stands in the manifest, so a decoded
  * frame that matches is the committed content.
  *
- * Stored frames are fetched in runs that grow while frames are asked for in order, up to
- * RUN_SIZE: one stored frame alone costs a fifth more leaves than its share, since it begins
- * and ends within one. A frame asked for out of order is fetched alone, but what one call
- * asks for is fetched together.
- *
  * Who serves reads takes two short cuts, both of which trust the leaves, whose hashes the
  * volume's records authenticate: bytes of a stored frame are where arithmetic says, so only
  * their leaves are read; and where a part of a frame would do, decoding stops behind it. Such
@@ -27,6 +22,7 @@
 
 #include "archive/source.h"
 #include "archive/stored_frames.h"
+#include "archive/stored_run.h"
 #include "base/error.h"
 #include "chunker/frame.h"
 
@@ -36,11 +32,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RUN_SIZE \
-	((1u << 20) + 4096u) /* bytes fetched at once: a MiB of content, stored */
-#define LOSS_GRAIN 4096u     /* bytes: a page of the kernel's cache */
+#define LOAD_BATCH 8u                  /* frames: 2 MiB of content in the largest ones */
+#define LOSS_GRAIN 4096u               /* bytes: a page of the kernel's cache */
 #define FIRST_BLOCK_SAVING (32u << 10) /* stored bytes: half a leaf */
-#define NOT_EXPECTED UINT32_MAX        /* no frame would be in order */
 
 struct segment_reader {
 	struct source *source;     /* borrowed */
@@ -48,11 +42,7 @@ struct segment_reader {
 	struct frame_decoder *decoder;
 	bool serves;
 	const struct segment_ref *segment; /* the current one, or NULL */
-	uint8_t *run;                      /* RUN_SIZE bytes: stored frames as fetched */
-	uint32_t run_first; /* frames [first, first + count) of `segment` */
-	uint32_t run_count;
-	uint32_t expected; /* the frame that comes next if reading goes on in order */
-	unsigned streak;   /* runs fetched in order so far */
+	struct stored_run run;
 	struct frame
 		last; /* the last one decoded outside the cache: FRAME_SIZE_MAX bytes */
 	uint32_t last_size; /* bytes of it that are there; 0: none */
@@ -77,10 +67,12 @@ int segment_reader_new(struct source *source, struct frame_cache *cache,
 		return error_set(err, -ENOMEM, "out of memory");
 	reader->source = source;
 	reader->cache = cache;
-	reader->run = malloc(RUN_SIZE);
 	reader->last.data = malloc(FRAME_SIZE_MAX);
-	if (!reader->run || !reader->last.data)
+	if (!reader->last.data)
 		return error_set(err, -ENOMEM, "out of memory");
+	r = stored_run_init(&reader->run, source, err);
+	if (r < 0)
+		return r;
 	r = frame_decoder_new(&reader->decoder, err);
 	if (r < 0)
 		return r;
@@ -95,7 +87,7 @@ void segment_reader_free(struct segment_reader *reader)
 	if (reader->segment)
 		source_segment_unref(reader->source, reader->segment);
 	free(reader->last.data);
-	free(reader->run);
+	stored_run_done(&reader->run);
 	frame_decoder_free(reader->decoder);
 	free(reader);
 }
@@ -103,6 +95,7 @@ void segment_reader_free(struct segment_reader *reader)
 void segment_reader_serve(struct segment_reader *reader)
 {
 	reader->serves = source_has_parts(reader->source);
+	reader->run.ahead = false;
 }
 
 const struct segment_ref *segment_reader_segment(const struct segment_reader *reader)
@@ -122,16 +115,12 @@ void segment_reader_count(struct segment_reader *reader, struct segment_counters
 void segment_reader_take(struct segment_reader *reader, const struct segment_ref *segment)
 {
 	const struct segment_ref *old = reader->segment;
-	bool in_order = old && reader->expected == old->table->frame_count;
 
 	reader->segment = segment;
+	if (old != segment)
+		stored_run_enter(&reader->run, old);
 	if (old) /* if it is the same, one reference is enough */
 		source_segment_unref(reader->source, old);
-	if (old == segment)
-		return;
-	/* From the last frame of one segment to the first of another is in order. */
-	reader->expected = in_order ? 0 : NOT_EXPECTED;
-	reader->run_count = 0;
 }
 
 int segment_reader_find(struct segment_reader *reader, const struct hash *id,
@@ -156,70 +145,6 @@ static const struct segment_frame *frame_at(const struct segment_reader *reader,
 	return &reader->segment->table->frames[number];
 }
 
-/* How many frames from @number on to fetch at once, when @wanted bytes of content are wanted
- * (0: a part of this frame only). */
-static uint32_t run_length(const struct segment_reader *reader, uint32_t number,
-			   size_t wanted)
-{
-	const struct segment_table *table = reader->segment->table;
-	uint32_t limit = reader->streak < 3 ? (uint32_t)FRAME_STORED_MAX << reader->streak
-					    : RUN_SIZE;
-	uint32_t size = table->frames[number].stored_size;
-	size_t content = table->frames[number].content_size;
-	uint32_t count = 1;
-
-	for (; wanted > 0 && number + count < table->frame_count; count++) {
-		const struct segment_frame *next = &table->frames[number + count];
-
-		if (next->stored_size == 0 || next->stored_size > RUN_SIZE - size ||
-		    (content >= wanted && size + next->stored_size > limit))
-			break;
-		size += next->stored_size;
-		content += next->content_size;
-	}
-	return count;
-}
-
-static int fetch_run(struct segment_reader *reader, uint32_t number, size_t wanted,
-		     struct error *err)
-{
-	uint32_t count;
-	int r;
-
-	reader->streak = number == reader->expected ? reader->streak + 1 : 0;
-	count = run_length(reader, number, wanted);
-	reader->run_count = 0;
-	r = source_frames(reader->source, reader->segment, number, count, reader->run,
-			  err);
-	if (r == -EBADMSG && count > 1) {
-		count = 1; /* what is lost may be another frame */
-		r = source_frames(reader->source, reader->segment, number, count,
-				  reader->run, err);
-	}
-	if (r < 0)
-		return r;
-	reader->run_first = number;
-	reader->run_count = count;
-	return 0;
-}
-
-/* The stored bytes of frame @number; @wanted as above. */
-static int get_stored(struct segment_reader *reader, uint32_t number, size_t wanted,
-		      const uint8_t **stored_out, struct error *err)
-{
-	int r;
-
-	if (number - reader->run_first >= reader->run_count) {
-		r = fetch_run(reader, number, wanted, err);
-		if (r < 0)
-			return r;
-	}
-	reader->expected = number + 1;
-	*stored_out = reader->run + (frame_at(reader, number)->stored_offset -
-				     frame_at(reader, reader->run_first)->stored_offset);
-	return 0;
-}
-
 /* Whole frames. */
 
 /* Get, decode and verify frame @number into @data. */
@@ -230,7 +155,7 @@ static int load_frame(struct segment_reader *reader, uint32_t number, size_t wan
 	const uint8_t *stored;
 	int r;
 
-	r = get_stored(reader, number, wanted, &stored, err);
+	r = stored_run_get(&reader->run, reader->segment, number, wanted, &stored, err);
 	if (r < 0)
 		return r;
 	r = frame_decode(reader->decoder, stored, frame->stored_size, data,
@@ -296,21 +221,20 @@ static int read_alone(struct segment_reader *reader, const struct reading_range 
 
 /* Parts of frames. */
 
-/* The longest range of the frame's stored bytes from its start that can be read, into the
- * run. Where bytes are lost, nothing but trying tells which. */
+/* The longest range of the frame's stored bytes from its start that can be read, into
+ * @stored. Where bytes are lost, nothing but trying tells which. */
 static uint32_t read_good_start(struct segment_reader *reader,
-				const struct segment_frame *frame)
+				const struct segment_frame *frame, uint8_t *stored)
 {
 	uint32_t good = 0;
 	uint32_t bad = frame->stored_size;
 
-	reader->run_count = 0;
 	while (bad - good > LOSS_GRAIN) {
 		uint32_t middle = good + (bad - good) / 2;
 
 		if (source_part(reader->source, reader->segment,
-				frame->stored_offset + good, middle - good,
-				reader->run + good, NULL) == 0)
+				frame->stored_offset + good, middle - good, stored + good,
+				NULL) == 0)
 			good = middle;
 		else
 			bad = middle;
@@ -356,14 +280,15 @@ static bool read_first_block(struct segment_reader *reader, struct reading_range
 	uint32_t likely =
 		(uint32_t)(share / frame->content_size) + frame->stored_size / 16;
 	struct reading_range all = *range;
+	uint8_t *stored;
 
 	if (range->skip + range->size > FRAME_BLOCK_SIZE ||
 	    likely + FIRST_BLOCK_SAVING > frame->stored_size)
 		return false;
-	reader->run_count = 0;
+	stored = stored_run_scratch(&reader->run);
 	return source_part(reader->source, reader->segment, frame->stored_offset, likely,
-			   reader->run, NULL) == 0 &&
-	       decode_part(reader, &all, reader->run, likely, NULL) == 0 &&
+			   stored, NULL) == 0 &&
+	       decode_part(reader, &all, stored, likely, NULL) == 0 &&
 	       all.size == range->size;
 }
 
@@ -375,7 +300,7 @@ static int read_part(struct segment_reader *reader, struct reading_range *range,
 
 	if (read_first_block(reader, range))
 		return 0;
-	r = get_stored(reader, range->number, 0, &stored, err);
+	r = stored_run_get(&reader->run, reader->segment, range->number, 0, &stored, err);
 	if (r < 0)
 		return r;
 	return decode_part(reader, range, stored,
@@ -424,11 +349,9 @@ static int read_leaves(struct segment_reader *reader, const struct reading_range
 	int r;
 
 	stored_stretch_find(reader->segment->table, range->number, range->skip,
-			    range->size, RUN_SIZE, &stretch);
-	if (!stored_stretch_is_plain(&stretch)) {
-		to = reader->run;
-		reader->run_count = 0;
-	}
+			    range->size, STORED_RUN_SIZE, &stretch);
+	if (!stored_stretch_is_plain(&stretch))
+		to = stored_run_scratch(&reader->run);
 	r = source_part(reader->source, reader->segment, stretch.start,
 			stretch.end - stretch.start, to, err);
 	if (r < 0)
@@ -470,8 +393,9 @@ static int read_some(struct segment_reader *reader, uint32_t position, uint8_t *
 	const struct segment_frame *frame = frame_at(reader, range.number);
 	int r;
 
-	if (frame->stored_size == 0)
-		return fetch_run(reader, range.number, 1, err); /* says what is lost */
+	if (frame->stored_size == 0) /* the source says what is lost */
+		return source_frames(reader->source, reader->segment, range.number, 1,
+				     data, err);
 	if (reader->serves && stored_frame(frame)) {
 		r = read_leaves(reader, &range, n_out, err);
 		if (r != -EBADMSG || range.skip + size <= frame->content_size)
@@ -501,7 +425,6 @@ static bool exchange_segment(struct segment_reader *reader)
 		return false;
 	}
 	segment_reader_take(reader, segment);
-	reader->streak = 0;
 	return true;
 }
 
@@ -535,6 +458,7 @@ static int read_rest(struct segment_reader *reader, uint32_t position, uint8_t *
 	struct reading_range range = range_at(reader, position, data, size);
 	const struct segment_frame *frame = frame_at(reader, range.number);
 	uint32_t stored_size;
+	uint8_t *stored;
 	int r;
 
 	cut_to_frame(reader, &range);
@@ -542,14 +466,15 @@ static int read_rest(struct segment_reader *reader, uint32_t position, uint8_t *
 		*n_out = read_good_leaves(reader, &range);
 		return *n_out > 0 ? 0 : -EBADMSG;
 	}
-	if (range.number - reader->run_first < reader->run_count)
+	if (stored_run_holds(&reader->run, range.number))
 		return -EBADMSG; /* it was read, and is not what was committed */
 	if (frame->stored_size == 0 || range.skip >= FRAME_BLOCK_SIZE)
 		return -EBADMSG; /* the last block of a frame needs all of it */
-	stored_size = read_good_start(reader, frame);
+	stored = stored_run_scratch(&reader->run);
+	stored_size = read_good_start(reader, frame, stored);
 	if (stored_size == 0)
 		return -EBADMSG;
-	r = decode_part(reader, &range, reader->run, stored_size, NULL);
+	r = decode_part(reader, &range, stored, stored_size, NULL);
 	if (r == 0)
 		*n_out = range.size;
 	return r;
@@ -570,31 +495,68 @@ int segment_reader_read(struct segment_reader *reader, uint32_t position, uint8_
 	return r;
 }
 
+/* Frames that are to be loaded together: who wants one of them meanwhile waits for it, and
+ * does not fetch it once more. */
+struct batch {
+	struct frame *frames[LOAD_BATCH];
+	uint32_t numbers[LOAD_BATCH];
+	unsigned count;
+};
+
+/* From frame *number on, up to content position @end; *number is then the next. */
+static void collect_batch(const struct segment_reader *reader, uint32_t *number,
+			  uint32_t end, struct batch *batch)
+{
+	const struct segment_table *table = reader->segment->table;
+
+	batch->count = 0;
+	for (; *number < table->frame_count && batch->count < LOAD_BATCH; ++*number) {
+		const struct segment_frame *frame = &table->frames[*number];
+		const struct frame_key key = key_of(reader, *number);
+
+		if (frame->content_offset >= end)
+			return;
+		if (frame->stored_size == 0 || (reader->serves && stored_frame(frame)) ||
+		    frame_cache_get(reader->cache, &key, FRAME_AHEAD,
+				    &batch->frames[batch->count]) != FRAME_LOAD)
+			continue;
+		batch->numbers[batch->count++] = *number;
+	}
+}
+
+static int load_batch(struct segment_reader *reader, const struct batch *batch,
+		      uint32_t end, unsigned *loaded, struct error *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		struct frame *frame = batch->frames[i];
+
+		if (r == 0)
+			r = load_cached(reader, batch->numbers[i],
+					end - frame->key.offset, frame, err);
+		else
+			frame_cache_failed(reader->cache, frame);
+		if (r < 0)
+			continue;
+		frame_cache_release(reader->cache, frame);
+		++*loaded;
+	}
+	return r;
+}
+
 int segment_reader_load(struct segment_reader *reader, uint32_t position, uint32_t end,
 			unsigned *loaded_out, struct error *err)
 {
 	const struct segment_table *table = reader->segment->table;
 	uint32_t number = segment_table_find(table, position);
+	struct batch batch;
+	int r = 0;
 
 	*loaded_out = 0;
-	for (; number < table->frame_count && position < end; number++) {
-		const struct segment_frame *stored = &table->frames[number];
-		const struct frame_key key = key_of(reader, number);
-		size_t wanted = end - stored->content_offset;
-		struct frame *frame;
-		int r;
-
-		position = stored->content_offset + stored->content_size;
-		if (stored->stored_size == 0 || (reader->serves && stored_frame(stored)))
-			continue;
-		if (frame_cache_get(reader->cache, &key, FRAME_AHEAD, &frame) !=
-		    FRAME_LOAD)
-			continue;
-		r = load_cached(reader, number, wanted, frame, err);
-		if (r < 0)
-			return r;
-		frame_cache_release(reader->cache, frame);
-		++*loaded_out;
-	}
-	return 0;
+	do {
+		collect_batch(reader, &number, end, &batch);
+		r = load_batch(reader, &batch, end, loaded_out, err);
+	} while (r == 0 && batch.count == LOAD_BATCH);
+	return r;
 }

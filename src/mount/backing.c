@@ -89,7 +89,7 @@ static int start_service(struct backing *backing, struct error *err)
 		.source = archive_source(backing->archive),
 		.budget = archive_budget(backing->archive),
 		.readers = 2 * jobs,
-		.workers = jobs,
+		.workers = jobs + 1, /* all but one work for one volume */
 		.cache_size = config_cache_bytes(config),
 	};
 

@@ -218,8 +218,8 @@ def test_a_sequential_reader_reads_the_medium_about_once(full, mount, files, nam
     mnt = mount(full)
     assert sequential(mnt / f'tree/{name}') == files[name]
     stored = sum(item['stored'] for item in segments_of(full, name))
-    # Leaves at the borders of what is read ahead are read for both sides.
-    assert read_from_volumes(mnt) <= stored * 2 + 2 * MIB
+    # Who reads ahead and who reads meet, but what one has fetched the other does not.
+    assert read_from_volumes(mnt) <= stored * 1.5 + MIB
 
 
 def segments_of(archive, name):
