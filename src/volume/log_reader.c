@@ -56,7 +56,8 @@ struct job {
 	struct log_reader *reader;
 	uint64_t start, end; /* log offsets asked for */
 	uint64_t lost_offset, lost_size;
-	bool stop; /* the end of the first lost range is known */
+	bool stop;             /* the end of the first lost range is known */
+	struct ragged *ragged; /* what is being read, with leaves that others wait for */
 	struct view_tally tally;
 	struct error *err; /* tells of the first leaf lost, once one is */
 };
@@ -137,6 +138,60 @@ static void note_lost(const struct source *source, uint32_t from, uint32_t to)
 	job->lost_size = end - job->lost_offset;
 }
 
+/* Leaves of which a part is wanted. */
+
+static struct leaf_key key_of(const struct source *source, unsigned leaf)
+{
+	return (struct leaf_key){
+		.offset = entry_offset(source->view->info, source->extent, leaf),
+		.hash = source->table->entries[leaf].hash,
+	};
+}
+
+/* Keep leaf @leaf, which leaf_cache_get() did not have. */
+static void put_leaf(const struct source *source, unsigned leaf, const uint8_t *data)
+{
+	const struct leaf_key key = key_of(source, leaf);
+
+	leaf_cache_put(source->job->reader->leaves, &key, data,
+		       row_size(source->view->info, source->extent, leaf));
+}
+
+/* What a read of less than whole leaves still wants of the medium. */
+struct ragged {
+	uint32_t from, size; /* bytes of the payload */
+	uint8_t *data;
+	bool keep_first; /* leaves to be put; if there is one only, the first */
+	bool keep_last;
+};
+
+static unsigned first_leaf(const struct ragged *ragged)
+{
+	return ragged->from / LEAF_SIZE;
+}
+
+static unsigned last_leaf(const struct ragged *ragged)
+{
+	return (ragged->from + ragged->size - 1) / LEAF_SIZE;
+}
+
+/* Those who wait for a leaf that is being read go on by themselves: who repairs calls
+ * observers, which may read, too. */
+static void release_ends(const struct source *source)
+{
+	struct ragged *ragged = source->job->ragged;
+
+	if (!ragged)
+		return;
+	if (ragged->keep_first)
+		put_leaf(source, first_leaf(ragged), NULL);
+	if (ragged->keep_last)
+		put_leaf(source, last_leaf(ragged), NULL);
+	ragged->keep_first = ragged->keep_last = false;
+}
+
+/* Reading. */
+
 /* Leaf @leaf at @data fails its hash: read it again by itself and rebuild it. */
 static int rescue_leaf(const struct source *source, unsigned leaf, uint8_t *data)
 {
@@ -149,6 +204,7 @@ static int rescue_leaf(const struct source *source, unsigned leaf, uint8_t *data
 	struct error error = { 0 };
 	int r;
 
+	release_ends(source);
 	r = view_read(view, offset, data, size / PAGE_SIZE_BYTES, NULL, job->err);
 	if (r < 0)
 		return r;
@@ -217,14 +273,6 @@ static int read_leaves(const struct source *source, unsigned first, unsigned cou
 	return 0;
 }
 
-static struct leaf_key key_of(const struct source *source, unsigned leaf)
-{
-	return (struct leaf_key){
-		.offset = entry_offset(source->view->info, source->extent, leaf),
-		.hash = source->table->entries[leaf].hash,
-	};
-}
-
 /* Payload bytes [from, from + size) of the extent, a part of one leaf, if it was kept. */
 static bool get_kept(const struct source *source, uint32_t from, uint32_t size,
 		     uint8_t *data)
@@ -235,45 +283,29 @@ static bool get_kept(const struct source *source, uint32_t from, uint32_t size,
 			      size);
 }
 
-/* Keep leaf @leaf, which get_kept() did not have. */
-static void put_leaf(const struct source *source, unsigned leaf, const uint8_t *data)
-{
-	const struct leaf_key key = key_of(source, leaf);
-
-	leaf_cache_put(source->job->reader->leaves, &key, data,
-		       row_size(source->view->info, source->extent, leaf));
-}
-
-/* What a read of less than whole leaves still wants of the medium. */
-struct ragged {
-	uint32_t from, size; /* bytes of the payload */
-	uint8_t *data;
-	bool keep_first,
-		keep_last; /* leaves to be put; if there is one only, the first */
-};
-
 /* Read it all, within SCRATCH_LEAVES leaves. */
-static int read_scratch(const struct source *source, const struct ragged *ragged)
+static int read_scratch(const struct source *source, struct ragged *ragged)
 {
-	unsigned first = ragged->from / LEAF_SIZE;
-	unsigned last = (ragged->from + ragged->size - 1) / LEAF_SIZE;
-	unsigned count = last - first + 1;
+	unsigned first = first_leaf(ragged);
+	unsigned count = last_leaf(ragged) - first + 1;
 	autofree uint8_t *scratch = malloc((size_t)LEAF_SIZE * count);
 	int r = -ENOMEM;
-	bool good;
 
+	source->job->ragged = ragged;
 	if (scratch)
 		r = read_leaves(source, first, count, scratch);
 	else
 		(void)error_set_errno(source->job->err, r, "%u leaves", count);
 	if (r == 0)
 		memcpy(ragged->data, scratch + ragged->from % LEAF_SIZE, ragged->size);
-	good = r == 0 && source->job->lost_size == 0;
+	if (r < 0 || source->job->lost_size > 0) /* then not all was checked */
+		release_ends(source);
+	source->job->ragged = NULL;
 	if (ragged->keep_first)
-		put_leaf(source, first, good ? scratch : NULL);
+		put_leaf(source, first, scratch);
 	if (ragged->keep_last)
-		put_leaf(source, last,
-			 good ? scratch + (size_t)LEAF_SIZE * (count - 1) : NULL);
+		put_leaf(source, last_leaf(ragged),
+			 scratch + (size_t)LEAF_SIZE * (count - 1));
 	return r;
 }
 
