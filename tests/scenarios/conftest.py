@@ -13,7 +13,7 @@ import resource
 
 import pytest
 
-from mounted import BadMedium, Mount, no_fuse
+from mounted import BadMedium, Mount, adopt_mounts, judge_others, no_fuse
 from program import Archive, Program, remove
 
 SEED = int(os.environ.get('BLOCKFRAME_TEST_SEED', '1'))
@@ -31,6 +31,7 @@ def pytest_configure():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     os.umask(0o022)
+    adopt_mounts()
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -95,6 +96,14 @@ def fuse():
     """For tests that mount."""
     if reason := no_fuse():
         pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def other_mounts(request):
+    """What a test mounts without the fixture below has ended with the test, and well."""
+    yield
+    if 'fuse' in request.fixturenames:
+        judge_others()
 
 
 @pytest.fixture

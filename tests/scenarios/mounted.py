@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: MIT
 """An archive as a folder: mounts it, tells what its process said and did, and never leaves a
 mount behind. Every end of a mount is judged: a process that a sanitizer or an assertion spoke
-in, or that ended without saying that it unmounted, fails the test."""
+in, that ended without saying that it unmounted, or with another code than 0, fails the test."""
 import contextlib
+import ctypes
 import errno
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
-from program import DONE, NEVER_SAID
+from program import CODES, DONE, NEVER_SAID
 
 PATIENCE = 60  # seconds; only a mount that hangs ever gets there
 
@@ -54,6 +57,8 @@ class Repair:
 class Mount:
     """A mount in the background. Use it as a context."""
 
+    pids = set()  # of all that are under way
+
     def __init__(self, archive, path, *args, env=None, preload=None, expect=DONE):
         self.archive = archive
         self.path = path
@@ -65,9 +70,15 @@ class Mount:
             environment['LD_PRELOAD'] = str(preload)
         self.result = archive.run('mount', '-m', path, '--log', self.log_file, *args,
                                   env=environment, expect=expect)
+        self.code = None
         if self.result.code == DONE:
-            self.pid = int(os.getxattr(path, 'user.blockframe.pid'))
+            try:
+                self.pid = int(os.getxattr(path, 'user.blockframe.pid'))
+            except OSError:
+                self.clean_up()
+                raise
             self.pidfd = os.pidfd_open(self.pid)
+            self.pids.add(self.pid)
 
     def __truediv__(self, name):
         return self.path / name
@@ -119,6 +130,8 @@ class Mount:
         assert select.select([self.pidfd], [], [], PATIENCE)[0], f'it goes on\n{self.log}'
         os.close(self.pidfd)
         self.pidfd = None
+        self.pids.discard(self.pid)
+        self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     @property
     def running(self):
@@ -142,6 +155,7 @@ class Mount:
         """After an end that was asked for."""
         assert not NEVER_SAID.search(self.log), self.log
         assert 'is unmounted' in self.log.splitlines()[-1], self.log
+        assert self.code == DONE, f'exit code {self.code}\n{self.log}'
 
     def __enter__(self):
         return self
@@ -202,10 +216,54 @@ def refused(call, *args):
     raise AssertionError(f'{call.__name__}{args} did not fail')
 
 
+LIBC = ctypes.CDLL(None, use_errno=True)
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_mounts():
+    """Become the parent of what runs in the background, to be told how it ends."""
+    assert LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def _children():
+    """(pid, name) of this process's."""
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open(f'/proc/{pid}/stat', encoding='utf-8', errors='replace') as file:
+                name, fields = file.read().split('(', 1)[1].rsplit(')', 1)
+            if int(fields.split()[1]) == os.getpid():
+                yield int(pid), name
+
+
+def judge_others():
+    """Of the mounts that a test began without `Mount`, so without a log, and of those that were
+    refused: that all of them end, and no sanitizer had something to say."""
+    for pid, name in _children():
+        if 'blockfram' in name and pid not in Mount.pids:
+            status = until(lambda pid=pid: os.waitpid(pid, os.WNOHANG), f'the end of {pid}')[1]
+            code = os.waitstatus_to_exitcode(status)
+            assert code in CODES, f'{name}, process {pid}: exit code {code}'
+
+
+def _mount_nothing(device, folder):
+    """Whether root may mount here; in many a container it may not."""
+    words = f'fd={device},rootmode=40000,user_id=0,group_id=0'.encode()
+    if LIBC.mount(b'probe', os.fsencode(folder), b'fuse', 0, words) < 0:
+        return False
+    subprocess.run(['umount', '-l', folder], check=True)
+    return True
+
+
 def no_fuse():
     """Why nothing can be mounted here; None if it can."""
     try:
-        os.close(os.open('/dev/fuse', os.O_RDWR))
+        device = os.open('/dev/fuse', os.O_RDWR)
     except OSError as e:
         return f'/dev/fuse can not be opened ({errno.errorcode[e.errno]})'
-    return None
+    try:
+        if os.geteuid() != 0:
+            return None if shutil.which('fusermount3') else 'there is no fusermount3'
+        with tempfile.TemporaryDirectory() as folder:
+            return None if _mount_nothing(device, folder) else 'root may not mount here'
+    finally:
+        os.close(device)

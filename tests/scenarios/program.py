@@ -24,6 +24,8 @@ KILLED = -signal.SIGKILL
 
 DONE, FAILED, USAGE, PARTIAL, LOST = 0, 1, 2, 3, 4
 NO_ARCHIVE, BUSY, INTERRUPTED = 10, 11, 130
+CODES = {DONE, FAILED, USAGE, PARTIAL, LOST, NO_ARCHIVE, BUSY, INTERRUPTED}
+SANITIZERS = ('ASAN_OPTIONS', 'LSAN_OPTIONS', 'TSAN_OPTIONS', 'UBSAN_OPTIONS')
 
 NEVER_SAID = re.compile(r'Sanitizer|runtime error|Assertion')
 TWO_WORDS = {'catalog', 'volume'}
@@ -130,6 +132,8 @@ class Program:
         self.environment = {name: value for name, value in os.environ.items()
                             if not name.startswith(('BLOCKFRAME_', 'INTERPOSE_', 'XDG_'))}
         self.environment['HOME'] = str(home)
+        for name in SANITIZERS:  # a code that no command ends with
+            self.environment[name] = f'{os.environ.get(name, "")}:exitcode=99'
 
     def start(self, *args, stdin=subprocess.DEVNULL, env=None, interpose=None, cwd=None,
               measure=False):
