@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 void entry_done(struct entry *entry)
 {
@@ -152,10 +153,15 @@ static int set_top_times(struct request *request, struct entry *entry)
 	return r;
 }
 
+/* It belongs to whoever mounted it. The kernel asks for the ACL of the top, and of nothing
+ * else, each time that it goes through: its inode is older than what was agreed on ACLs. Not
+ * for the owner, though, who so walks through without a request. */
 static int load_top(struct request *request, struct entry *entry)
 {
 	entry->manifest.type = ENTRY_DIRECTORY;
 	entry->manifest.mode = 0755;
+	entry->manifest.uid = geteuid();
+	entry->manifest.gid = getegid();
 	return set_top_times(request, entry);
 }
 
