@@ -107,6 +107,23 @@ def other_mounts(request):
 
 
 @pytest.fixture
+def let_others_in(tmp_path_factory):
+    """let_others_in(folder): other users can get to it then; pytest's own folders are its
+    user's alone. Those above belong to somebody, and stay as they are."""
+    base = tmp_path_factory.getbasetemp()
+
+    def let_in(path):
+        for folder in (path, *path.parents):
+            mode = os.stat(folder).st_mode
+            if folder.is_relative_to(base) or folder.name.startswith('pytest-of-'):
+                os.chmod(folder, mode | 0o055)
+            elif not mode & 0o001:
+                pytest.skip(f'{folder} is not for other users')
+
+    return let_in
+
+
+@pytest.fixture
 def mount(fuse, tmp_path):
     """mount(archive, *args, name='mnt'): an archive as a folder, until the test ends."""
     with contextlib.ExitStack() as stack:

@@ -5,6 +5,7 @@ import errno
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -441,27 +442,28 @@ def check_right_or_eio(damaged, mnt):
 
 @pytest.mark.main
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root can be somebody else')
-def test_who_is_not_root_mounts_too(program, tmp_path, fuse, rng):
+def test_who_is_not_root_mounts_too(program, tmp_path, fuse, rng, let_others_in):
     if not os.stat('/dev/fuse').st_mode & 0o002:
         pytest.skip('/dev/fuse is for root only here')
     everyone = tmp_path / 'everyone'
     everyone.mkdir()
+    let_others_in(everyone)
     content = rng.randbytes(100_000)
     write_file(f'{everyone}/tree/file', content)
-    for path in (everyone, *everyone.parents):
-        if os.stat(path).st_mode & 0o005 != 0o005:
-            os.chmod(path, 0o755)
     archive = Archive(program, everyone / 'archive').init()
     archive.commit(everyone / 'tree')
     (everyone / 'mnt').mkdir()
+    shutil.copy2(program.binary, everyone / 'blockframe')  # where it was built may be private
     subprocess.run(['chown', '-R', 'nobody', everyone], check=True)
-    mount = ['setpriv', '--reuid=nobody', '--regid=nogroup', '--clear-groups', program.binary]
-    subprocess.run([*mount, 'mount', '-a', archive.path, '-m', everyone / 'mnt'], check=True,
-                   env=program.environment)
+
+    def as_nobody(*command):
+        return subprocess.run(['setpriv', '--reuid=nobody', '--regid=nogroup', '--clear-groups',
+                               *command], check=True, stdout=subprocess.PIPE,
+                              env={**program.environment, 'HOME': str(everyone)}).stdout
+
+    as_nobody(everyone / 'blockframe', 'mount', '-a', archive.path, '-m', everyone / 'mnt')
     try:
-        read = subprocess.run(['setpriv', '--reuid=nobody', '--regid=nogroup', '--clear-groups',
-                               'cat', everyone / 'mnt/tree/file'], check=True,
-                              stdout=subprocess.PIPE)
-        assert read.stdout == content
+        assert as_nobody('cat', everyone / 'mnt/tree/file') == content
+        assert as_nobody('stat', '-c', '%U', everyone / 'mnt') == b'nobody\n'
     finally:
-        subprocess.run([*mount, 'umount', everyone / 'mnt'], check=True)
+        as_nobody(everyone / 'blockframe', 'umount', everyone / 'mnt')

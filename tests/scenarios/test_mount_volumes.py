@@ -16,7 +16,7 @@ from mounted import until
 from places import Places, noise
 from program import Archive, remove
 from trees import MIB, make_small_tree, write_file
-from volume_map import SECTOR, read_at, write_at
+from volume_map import SECTOR, opened_to_write, read_at, write_at
 from ways import at_once, forget, opened, read_all_at, sequential
 
 pytestmark = pytest.mark.main
@@ -172,11 +172,12 @@ def test_a_volume_that_is_truncated_while_it_is_read(pair, mount, part):
     kept = pair.first.with_suffix('.kept')
     shutil.copy2(pair.first, kept)
     with Readers(mnt / 'tree/old', pair.files['old'], {errno.EIO}) as readers:
-        os.truncate(pair.first, int(size * part) // SECTOR * SECTOR + 100 * (part > 0))
+        with opened_to_write(pair.first) as volume:
+            volume.truncate(int(size * part) // SECTOR * SECTOR + 100 * (part > 0))
         readers.more()
         pair.check(mnt, 'new')
         # And back again, under the same inode.
-        with open(kept, 'rb') as source, open(pair.first, 'r+b') as volume:
+        with open(kept, 'rb') as source, opened_to_write(pair.first) as volume:
             shutil.copyfileobj(source, volume)
         readers.more()
     pair.check(mnt)
@@ -191,7 +192,7 @@ def test_a_volume_that_another_one_is_copied_over(pair, mount):
     mnt = mount(pair.archive, '--cache', '4MiB')
     other = digest(pair.second)
     with Readers(mnt / 'tree/old', pair.files['old'], {errno.EIO}) as readers:
-        with open(pair.second, 'rb') as source, open(pair.first, 'r+b') as volume:
+        with open(pair.second, 'rb') as source, opened_to_write(pair.first) as volume:
             shutil.copyfileobj(source, volume)
             volume.truncate()
         readers.more()
@@ -222,7 +223,7 @@ def test_a_volume_of_another_archive(pair, new_archive, mount, tmp_path, seed):
     mnt = mount(pair.archive, '--cache', '4MiB')
     with Readers(mnt / 'tree/old', pair.files['old'], {errno.EIO}) as readers:
         expected = digest(other.volume)
-        with open(other.volume, 'rb') as source, open(pair.first, 'r+b') as volume:
+        with open(other.volume, 'rb') as source, opened_to_write(pair.first) as volume:
             shutil.copyfileobj(source, volume)
             volume.truncate()
         readers.more()

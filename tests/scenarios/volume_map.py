@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Where everything lies in a volume's file, taken from its pages (docs/format.md 2), so that
 tests can damage exactly what they mean to."""
+import contextlib
 import os
 import struct
 
@@ -133,14 +134,24 @@ def read_at(path, offset, size):
         return file.read(size)
 
 
-def write_at(path, offset, data):
+@contextlib.contextmanager
+def opened_to_write(path):
+    """Also a sealed volume, which is read-only."""
     mode = os.stat(path).st_mode
     if not mode & 0o200:
-        os.chmod(path, mode | 0o200)  # sealed volumes are read-only
-    with open(path, 'r+b') as file:
+        os.chmod(path, mode | 0o200)
+    try:
+        with open(path, 'r+b') as file:
+            yield file
+    finally:
+        if not mode & 0o200:
+            os.chmod(path, mode)
+
+
+def write_at(path, offset, data):
+    with opened_to_write(path) as file:
         file.seek(offset)
         file.write(data)
-    os.chmod(path, mode)
 
 
 class Damage:
