@@ -38,6 +38,13 @@ def is_mounted(path):
         return any(line.split()[4] == str(path).replace(' ', '\\040') for line in list_)
 
 
+def wait_for_end(pid, pidfd, what):
+    """Wait for a child to end, close @pidfd, and return the exit code."""
+    assert select.select([pidfd], [], [], PATIENCE)[0], f'process {pid} goes on\n{what()}'
+    os.close(pidfd)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
 class Repair:
     """One line of the log about damage."""
 
@@ -127,11 +134,9 @@ class Mount:
 
     def wait(self):
         """Wait for the process to end."""
-        assert select.select([self.pidfd], [], [], PATIENCE)[0], f'it goes on\n{self.log}'
-        os.close(self.pidfd)
+        self.code = wait_for_end(self.pid, self.pidfd, lambda: self.log)
         self.pidfd = None
         self.pids.discard(self.pid)
-        self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     @property
     def running(self):
@@ -240,8 +245,7 @@ def judge_others():
     refused: that all of them end, and no sanitizer had something to say."""
     for pid, name in _children():
         if 'blockfram' in name and pid not in Mount.pids:
-            status = until(lambda pid=pid: os.waitpid(pid, os.WNOHANG), f'the end of {pid}')[1]
-            code = os.waitstatus_to_exitcode(status)
+            code = wait_for_end(pid, os.pidfd_open(pid), lambda name=name: name)
             assert code in CODES, f'{name}, process {pid}: exit code {code}'
 
 

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from mounted import Mount, is_mounted, refused, until
+from mounted import Mount, is_mounted, judge_others, refused, until
 from program import BUSY, DONE, FAILED, KILLED, NO_ARCHIVE, USAGE
 from trees import write_file
 
@@ -310,3 +310,25 @@ def test_commits_a_rebuild_and_three_mounts_at_once(filled, mount, count, rng):
     for mnt in mounts:
         for name in names:
             assert (mnt / 'src' / name).read_bytes() == (filled.source / name).read_bytes()
+
+
+# How tests notice that it ended badly
+
+def test_a_mount_that_is_killed_is_judged(filled, fuse, tmp_path):
+    with pytest.raises(AssertionError, match='exit code -9'):
+        with Mount(filled, tmp_path / 'mnt') as mnt:
+            mnt.kill()
+            mnt.log_file.write_text('is unmounted\n')  # not even a log that lies helps
+            mnt.judge()
+
+
+def test_a_mount_without_a_log_that_is_killed_is_judged(filled, fuse, tmp_path):
+    mountpoint = tmp_path / 'mnt'
+    mountpoint.mkdir()
+    filled.run('mount', '-m', mountpoint)
+    os.kill(int(os.getxattr(mountpoint, 'user.blockframe.pid')), signal.SIGKILL)
+    try:
+        with pytest.raises(AssertionError, match='exit code -9'):
+            judge_others()
+    finally:
+        filled.program.run('umount', mountpoint)
