@@ -166,11 +166,16 @@ def test_a_catalog_of_millions_answers_with_little_work(program, archive, new_ar
     space = os.statvfs(mnt.path)
     assert space.f_files >= number
     assert mnt.asked() - before < 512 * KIB
-    assert len(os.listdir(mnt / 'many')) == number // per_folder
+    folders = number // per_folder
+    assert len(os.listdir(mnt / 'many')) == folders
+    # What there is of a folder lies apart from what there is of the next one.
+    assert mnt.asked() - before < folders * 16 * KIB + MIB, 'to list folders is O(n)'
+
+    before = mnt.asked()
     assert len(os.listdir(mnt / 'many/00007')) == per_folder
     for n in chosen[:20]:
         assert sequential(mnt / name_of(n, per_folder)) == content
-    assert mnt.asked() - before < 16 * MIB
+    assert mnt.asked() - before < 4 * MIB, 'and does not depend on other folders'
 
 
 # Much content
