@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Fail unless each command has a man page that mentions every option it has, the overview
 names every command, every setting is in blockframe.toml(5), the build installs every page,
-the scripts for completion are well formed, and bash's completes what the program knows.
+help has no blanks at the ends of its lines, the scripts for completion are well formed, and
+bash's completes what the program knows.
 
     check_manual.py PROGRAM SOURCE-FOLDER
 """
@@ -57,6 +58,16 @@ def check_commands():
         for option in set(re.findall(r'^\*(?:-\w\*, \*)?(--[\w-]+)\*', text, re.M)):
             if option not in options(*command.split()):
                 problems.append(f'{page}: {command} has no {option}')
+
+
+def check_help():
+    """What is printed has no blanks at the ends of its lines."""
+    for command in words():
+        out = subprocess.run([program, *command.split(), '--help'], check=True,
+                             capture_output=True, text=True).stdout
+        for line in out.splitlines():
+            if line != line.rstrip():
+                problems.append(f'{command}: {line!r} ends in a blank')
 
 
 def check_settings():
@@ -118,6 +129,7 @@ def check_completions():
 
 
 check_commands()
+check_help()
 check_settings()
 check_installed()
 check_completions()

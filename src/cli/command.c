@@ -50,6 +50,12 @@ enum exit_code fail(int r, const struct error *err)
 	return exit_code_of(r);
 }
 
+void command_print_usage(const struct command *command, FILE *out)
+{
+	(void)fprintf(out, "usage: blockframe %s%s%s\n", command->name,
+		      command->usage[0] ? " " : "", command->usage);
+}
+
 enum exit_code fail_usage(const struct invocation *invocation, const char *fmt, ...)
 {
 	char text[ERROR_TEXT_MAX];
@@ -59,7 +65,6 @@ enum exit_code fail_usage(const struct invocation *invocation, const char *fmt, 
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	log_error("%s: %s", invocation->command->name, text);
-	(void)fprintf(stderr, "usage: blockframe %s %s\n", invocation->command->name,
-		      invocation->command->usage);
+	command_print_usage(invocation->command, stderr);
 	return CODE_USAGE;
 }

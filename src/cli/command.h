@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 struct archive;
 
@@ -26,7 +27,7 @@ struct invocation {
 struct command {
 	const char *name;    /* "commit", or "volume list" */
 	const char *summary; /* one line */
-	const char *usage;   /* what follows the name */
+	const char *usage;   /* what follows the name; may be empty */
 	const char *details; /* paragraphs for --help; NULL: none */
 	const struct option_spec *options;
 	size_t arguments_min;
@@ -40,6 +41,9 @@ extern const struct command command_cat, command_catalog_dump, command_catalog_r
 	command_commit, command_diff, command_find, command_init, command_log, command_ls,
 	command_mount, command_restore, command_show, command_stats, command_umount,
 	command_volume_info, command_volume_list;
+
+/* One line: "usage: blockframe NAME ...". */
+void command_print_usage(const struct command *command, FILE *out);
 
 /* Print one line "blockframe: error: ..." and return the exit code for @r. */
 enum exit_code fail(int r, const struct error *err);

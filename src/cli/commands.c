@@ -143,8 +143,8 @@ void commands_print_overview(FILE *out)
 
 void command_print_help(const struct command *command)
 {
-	(void)printf("usage: blockframe %s %s\n\n%s\n", command->name, command->usage,
-		     command->summary);
+	command_print_usage(command, stdout);
+	(void)printf("\n%s\n", command->summary);
 	if (command->details)
 		(void)printf("\n%s\n", command->details);
 	(void)printf("\nOptions:\n");
