@@ -8,6 +8,7 @@
 #include "mount/health.h"
 
 #include "archive/archive.h"
+#include "archive/read_service.h"
 #include "archive/volume_set.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -165,6 +166,24 @@ static int append_counters(struct request *request, struct text *text)
 			    counters.leaves_lost);
 }
 
+/* How reads were answered: what the cache of decoded frames is worth. */
+static int append_reading(struct request *request, struct text *text)
+{
+	struct read_counters counters;
+
+	read_service_counters(backing_service(request->backing), &counters);
+	return text_appendf(text,
+			    "frames_from_cache: %" PRIu64 "\n"
+			    "frames_decoded: %" PRIu64 "\n"
+			    "frames_decoded_ahead: %" PRIu64 "\n"
+			    "frames_decoded_in_part: %" PRIu64 "\n"
+			    "bytes_served_undecoded: %" PRIu64 "\n"
+			    "bytes_in_cache: %" PRIu64 "\n",
+			    counters.hits, counters.misses, counters.ahead,
+			    counters.partial, counters.stored_bytes,
+			    counters.cached_bytes);
+}
+
 static int append_damage(struct health *health, struct text *text)
 {
 	mutex_scope(&health->mutex);
@@ -202,6 +221,8 @@ int health_text(struct request *request, char **text_out, size_t *size_out)
 	commit_row_done(&commit);
 	if (r == 0)
 		r = append_counters(request, &text);
+	if (r == 0)
+		r = append_reading(request, &text);
 	if (r == 0)
 		r = append_damage(request->fs->health, &text);
 	if (r < 0)

@@ -256,6 +256,26 @@ def test_what_is_read_again_is_not_read_from_the_medium_again(full, mount, files
     assert read_from_volumes(mnt) == before
 
 
+@pytest.mark.main
+def test_health_tells_how_reads_were_answered(full, mount, files):
+    mnt = mount(full, '--cache', '200MiB')
+    path = mnt / 'tree/text'
+    frames = len(files['text']) // (256 * KIB)
+    assert sequential(path) == files['text']
+    first = mnt.health()
+    decoded = first['frames_decoded'] + first['frames_decoded_ahead']
+    assert decoded + first['frames_decoded_in_part'] >= frames
+    assert frames * 200 * KIB < first['bytes_in_cache'] <= 200 * MIB
+    forget(path)
+    assert sequential(path) == files['text']
+    second = mnt.health()
+    assert second['frames_from_cache'] - first['frames_from_cache'] >= frames
+    assert second['frames_decoded'] == first['frames_decoded']
+    assert sequential(mnt / 'tree/stored') == files['stored']
+    served = mnt.health()['bytes_served_undecoded'] - second['bytes_served_undecoded']
+    assert served >= len(files['stored']) * 0.9
+
+
 @pytest.mark.skipif(not have('b3sum'), reason='b3sum is not installed')
 @pytest.mark.main
 def test_hashes_of_the_mount_are_those_of_the_archive(full, mount, files):
