@@ -15,6 +15,7 @@
 #include "archive/attributes.h"
 #include "archive/compare_entry.h"
 #include "archive/compare_queue.h"
+#include "archive/own_folders.h"
 #include "archive/source_file.h"
 #include "base/error.h"
 #include "base/text.h"
@@ -40,7 +41,7 @@ struct compare {
 	struct archive *archive;
 	const struct compare_options *options;
 	struct compare_queue *queue;
-	struct stat own[2]; /* the archive's folders, which no commit enters */
+	struct own_folders own; /* which no commit enters */
 
 	int top_fd;     /* of the folder that holds what is compared */
 	char *top_name; /* in it; owned */
@@ -139,13 +140,8 @@ static bool is_own(const struct compare *compare, const char *name)
 {
 	struct stat st;
 
-	if (fstatat(compare->folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return false;
-	for (size_t i = 0; i < 2; i++)
-		if (st.st_dev == compare->own[i].st_dev &&
-		    st.st_ino == compare->own[i].st_ino)
-			return true;
-	return false;
+	return fstatat(compare->folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       own_folders_has(&compare->own, &st);
 }
 
 /* Report @name, which is on disk in the innermost folder, if the archive lacks it. */
@@ -443,8 +439,7 @@ int compare_run(struct archive *archive, const struct compare_options *options,
 	int r;
 
 	*summary_out = (struct compare_summary){ 0 };
-	(void)fstat(archive_folder(archive), &compare.own[0]);
-	(void)fstat(archive_volume_folder(archive), &compare.own[1]);
+	own_folders_of(archive, &compare.own);
 	r = open_top(&compare, err);
 	if (r == 0)
 		r = compare_queue_new(archive, options, summary_out, &compare.queue, err);

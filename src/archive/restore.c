@@ -78,7 +78,8 @@ static int visit_folder(struct restore *restore, const struct version_row *row,
 	r = target_find_parent(&restore->work.target, path, &worker->parent, &name,
 			       &problem);
 	if (r == 0)
-		r = target_make_directory(worker->parent.fd, name, &created, &problem);
+		r = target_make_directory(&restore->work.target, worker->parent.fd, name,
+					  &created, &problem);
 	if (r < 0) {
 		restore_work_fail(&restore->work, path, r, &problem);
 		return WALK_SKIP;

@@ -25,17 +25,76 @@
 
 #define CHUNK_MAX 2048 /* bytes of path resolved in one call */
 
-int target_open(const char *directory, struct target *target_out, struct error *err)
+/* What there is of the path @directory: the nearest folder on the way to it. */
+static int open_nearest(const char *directory, int *fd_out, struct error *err)
 {
-	int r = mkdir_parents(AT_FDCWD, directory, 0777, err);
+	autofree char *path = strdup(directory);
 	int fd;
 
-	if (r < 0)
-		return error_prefix(err, r, "'%s'", directory);
-	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (!path)
+		return error_set(err, -ENOMEM, "out of memory");
+	for (;;) {
+		char *slash = strrchr(path, '/');
+
+		fd = open(path[0] ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0 || errno != ENOENT)
+			break;
+		if (slash)
+			*slash = '\0';
+		else if (strcmp(path, ".") == 0)
+			break;
+		else
+			memcpy(path, ".", 2); /* a name has at least one letter */
+	}
 	if (fd < 0)
 		return error_set_errno(err, -errno, "'%s'", directory);
-	*target_out = (struct target){ .fd = fd, .privileged = geteuid() == 0 };
+	*fd_out = fd;
+	return 0;
+}
+
+static int refuse_own(const char *directory, struct error *err)
+{
+	return error_set(err, -EINVAL,
+			 "'%s' is the archive's own folder, or lies in it: restore to "
+			 "another one",
+			 directory);
+}
+
+static int make_directory(const char *directory, const struct own_folders *own,
+			  struct error *err)
+{
+	autoclose int nearest_fd = -1;
+	int r;
+
+	r = open_nearest(directory, &nearest_fd, err);
+	if (r < 0)
+		return r;
+	if (own_folders_hold(own, nearest_fd))
+		return refuse_own(directory, err);
+	r = mkdir_parents(AT_FDCWD, directory, 0777, err);
+	return r < 0 ? error_prefix(err, r, "'%s'", directory) : 0;
+}
+
+int target_open(const struct archive *archive, const char *directory,
+		struct target *target_out, struct error *err)
+{
+	struct target target = { .privileged = geteuid() == 0 };
+	autoclose int fd = -1;
+	struct stat st;
+	int r;
+
+	own_folders_of(archive, &target.own);
+	r = make_directory(directory, &target.own, err);
+	if (r < 0)
+		return r;
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_set_errno(err, -errno, "'%s'", directory);
+	if (own_folders_has(&target.own, &st) ||
+	    own_folders_hold(&target.own, fd)) /* "new/../archive" gets here */
+		return refuse_own(directory, err);
+	target.fd = take_fd(&fd);
+	*target_out = target;
 	return 0;
 }
 
@@ -123,8 +182,8 @@ int target_find_parent(const struct target *target, const char *path,
 	return 0;
 }
 
-int target_make_directory(int parent_fd, const char *name, bool *created_out,
-			  struct error *err)
+int target_make_directory(const struct target *target, int parent_fd, const char *name,
+			  bool *created_out, struct error *err)
 {
 	struct stat st;
 
@@ -135,7 +194,10 @@ int target_make_directory(int parent_fd, const char *name, bool *created_out,
 		return error_set_errno(err, -errno, "make folder '%s'", name);
 	if (fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    S_ISDIR(st.st_mode))
-		return 0;
+		return own_folders_has(&target->own, &st)
+			       ? error_set(err, -EINVAL,
+					   "'%s' is the archive's own folder", name)
+			       : 0;
 	return error_set(err, -EEXIST, "'%s' is there and is no folder", name);
 }
 

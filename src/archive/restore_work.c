@@ -373,7 +373,7 @@ int restore_work_open(struct restore_work *work, struct archive *archive,
 	mutex_init(&work->mutex);
 	r = open_workers(work, err);
 	if (r == 0)
-		r = target_open(options->directory, &work->target, err);
+		r = target_open(archive, options->directory, &work->target, err);
 	return r;
 }
 

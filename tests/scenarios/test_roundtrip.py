@@ -302,6 +302,41 @@ def test_existing_files_are_never_overwritten_unless_forced(archive, small, tmp_
     assert_same(small, tmp_path / 'back/tree')
 
 
+def test_the_archive_itself_is_no_place_to_restore_to(archive, new_archive, small, tmp_path):
+    """Neither its folders nor anything in them, by whatever path, and nothing is left there."""
+    archive.commit(small)
+    (tmp_path / 'link').symlink_to(archive.path)
+    before = sorted(archive.path.rglob('*'))
+    for place in ('', '/.', '/volumes', '/new', '/volumes/new/newer', '/../link', '/../link/new'):
+        result = archive.restore(f'{archive.path}{place}', expect=FAILED)
+        assert "the archive's own folder" in result.err, place
+        assert sorted(archive.path.rglob('*')) == before
+    archive.restore('new', cwd=archive.path, expect=FAILED)
+    archive.restore('new/../../archive/newer', cwd=tmp_path / 'link', expect=FAILED)
+    assert sorted(archive.path.rglob('*')) == before
+    archive.restore(tmp_path / 'back/deep')
+    assert_same(small, tmp_path / 'back/deep/tree')
+
+    disk = new_archive('elsewhere', {'volume.directory': tmp_path / 'disk'})
+    disk.commit(small)
+    assert 'own folder' in disk.restore(tmp_path / 'disk', expect=FAILED).err
+    disk.restore(tmp_path / 'disk/back')  # may be the only disk there is
+    assert_same(small, tmp_path / 'disk/back/tree')
+
+
+def test_no_entry_is_restored_over_the_archive(archive, tmp_path):
+    write_file(tmp_path / 'src/archive/config.toml', b'something else')
+    write_file(tmp_path / 'src/archive/volumes/x', b'something else')
+    write_file(tmp_path / 'src/z', b'z')
+    archive.commit(*(tmp_path / 'src').iterdir())
+    before = (archive.path / 'config.toml').read_bytes()
+    result = archive.restore(tmp_path, '--force', expect=PARTIAL)
+    assert "'archive'" in result.err and 'own folder' in result.err
+    assert (archive.path / 'config.toml').read_bytes() == before
+    assert not (archive.path / 'volumes/x').exists()
+    assert (tmp_path / 'z').read_bytes() == b'z'
+
+
 def test_exit_codes_tell_what_happened(archive, program, small, tmp_path):
     assert archive.commit(small).code == DONE
     program.run(expect=USAGE)
