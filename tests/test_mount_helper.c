@@ -48,11 +48,25 @@ static void what_mount_says_becomes_a_command(void **state)
 {
 	(void)state;
 	assert_string_equal(words_of("/a /m -o rw,allow_other"),
-			    "mount --archive /a --mountpoint /m -o rw,allow_other");
+			    "mount --archive /a --mountpoint /m -o allow_other");
 	assert_string_equal(words_of("-sv /a -t fuse.blockframe /m -N 5"),
 			    "mount --archive /a --mountpoint /m -v");
 	assert_string_equal(words_of("/a /m -f"), "");
 	assert_string_equal(words_of("/a /m -sfn -o ro"), "");
+}
+
+static void the_rw_that_mount_always_says_is_left_out(void **state)
+{
+	(void)state;
+	assert_string_equal(words_of("/a /m -o rw"),
+			    "mount --archive /a --mountpoint /m -o ");
+	assert_string_equal(words_of("/a /m -o uid=1,rw"),
+			    "mount --archive /a --mountpoint /m -o uid=1,");
+	assert_string_equal(
+		words_of("/a /m -o rwx,rw,log=/a\\,rw,x-rw,rw,ro"),
+		"mount --archive /a --mountpoint /m -o rwx,log=/a\\,rw,x-rw,ro");
+	assert_string_equal(words_of("/a /m -o log=a\\"),
+			    "mount --archive /a --mountpoint /m -o log=a\\");
 }
 
 static void other_lines_are_refused(void **state)
@@ -71,6 +85,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_is_known_by_its_names),
 		cmocka_unit_test(what_mount_says_becomes_a_command),
+		cmocka_unit_test(the_rw_that_mount_always_says_is_left_out),
 		cmocka_unit_test(other_lines_are_refused),
 	};
 

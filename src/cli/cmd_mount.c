@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #define JOBS_MAX 256u
@@ -74,16 +75,43 @@ static int parse_options(struct mount_command *command, struct error *err)
 	return r < 0 ? r : apply_settings(command, err);
 }
 
-/* A mount that covers its own archive would wait for itself. */
-static int check_covers(const struct mount_command *command, struct error *err)
+/* Whether @path is @folder or lies in it; both absolute and canonical. */
+static bool lies_in(const char *path, const char *folder)
 {
-	size_t size = strlen(command->mountpoint);
+	size_t size = strcmp(folder, "/") == 0 ? 0 : strlen(folder);
 
-	if (strncmp(command->directory, command->mountpoint, size) == 0 &&
-	    (command->directory[size] == '/' || command->directory[size] == '\0'))
+	return strncmp(path, folder, size) == 0 &&
+	       (path[size] == '/' || path[size] == '\0');
+}
+
+/* The folder of the volumes; NULL if it is not there, which opening the archive reports. */
+static char *find_volumes(const struct mount_command *command)
+{
+	const char *name = command->invocation->config.volume.directory;
+	autofree char *path = NULL;
+
+	if (asprintf(&path, "%s%s%s", name[0] == '/' ? "" : command->directory,
+		     name[0] == '/' ? "" : "/", name) < 0)
+		path = NULL; /* undefined after a failure */
+	return path ? realpath(path, NULL) : NULL;
+}
+
+/* A mount that covers its own archive would wait for itself, and one among the volumes would
+ * be in the way of whoever copies or checks them. */
+static int check_mountpoint(const struct mount_command *command, struct error *err)
+{
+	const char *mountpoint = command->mountpoint;
+	autofree char *volumes = find_volumes(command);
+
+	if (lies_in(command->directory, mountpoint))
 		return error_set(err, -EINVAL,
 				 "the archive lies in '%s': mount it somewhere else",
-				 command->mountpoint);
+				 mountpoint);
+	if (volumes && (lies_in(volumes, mountpoint) || lies_in(mountpoint, volumes)))
+		return error_set(err, -EINVAL,
+				 "the archive's volumes are in '%s': mount it outside of "
+				 "there",
+				 volumes);
 	return 0;
 }
 
@@ -110,7 +138,7 @@ static enum exit_code find_places(struct mount_command *command, struct error *e
 		return fail(error_set_errno(err, -errno, "archive '%s'", directory), err);
 	r = mountpoint_path(mountpoint, &command->mountpoint, err);
 	if (r == 0)
-		r = check_covers(command, err);
+		r = check_mountpoint(command, err);
 	return r < 0 ? fail(r, err) : CODE_DONE;
 }
 

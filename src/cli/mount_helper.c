@@ -50,6 +50,28 @@ static int take_letters(const char *letters, struct helper_line *line)
 	return 0;
 }
 
+/* mount(8) says "rw" whenever "ro" was not asked for, so it is nobody's wish: leave it out.
+ * A comma behind a backslash belongs to a value. */
+static void drop_rw(char *options)
+{
+	char *to = options;
+	char *from = options;
+
+	while (*from) {
+		char *end = from;
+
+		while (*end && *end != ',')
+			end += *end == '\\' && end[1] ? 2 : 1;
+		end += *end == ',';
+		if (strncmp(from, "rw", 2) != 0 || (from[2] && from[2] != ',')) {
+			memmove(to, from, (size_t)(end - from));
+			to += end - from;
+		}
+		from = end;
+	}
+	*to = '\0';
+}
+
 static int parse(char **words, int count, struct helper_line *line)
 {
 	for (int i = 0; i < count; i++) {
@@ -88,6 +110,7 @@ int mount_helper_words(char **words, int count, char *words_out[MOUNT_HELPER_WOR
 	words_out[n++] = word("--mountpoint");
 	words_out[n++] = line.places[1];
 	if (line.options) {
+		drop_rw(line.options);
 		words_out[n++] = word("-o");
 		words_out[n++] = line.options;
 	}

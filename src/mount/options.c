@@ -8,21 +8,24 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-/* Without values. An archive is read-only however it is mounted: mount(8) says "rw" unless
- * told otherwise. */
+/* Words without values. Those of fstab that only matter on a file system that can be written,
+ * or to mount(8) and systemd, mean nothing here. "rw" is not among them: who asks for that
+ * would find out by their first write. (mount(8) always says it; mount_helper.c.) */
 static const char *const for_fuse[] = {
 	"allow_other", "allow_root", "suid",   "nosuid",  "dev",
 	"nodev",       "exec",       "noexec", "noatime", "nodiratime",
 };
 static const char *const for_others[] = {
-	"ro",       "rw",
-	"defaults", "auto",
-	"noauto",   "user",
-	"nouser",   "users",
-	"owner",    "group",
-	"_netdev",  "nofail",
-	"relatime", "default_permissions",
+	"ro",       "defaults",      "auto",       "noauto",
+	"user",     "nouser",        "users",      "nousers",
+	"owner",    "noowner",       "group",      "nogroup",
+	"_netdev",  "nofail",        "async",      "sync",
+	"dirsync",  "atime",         "diratime",   "relatime",
+	"lazytime", "norelatime",    "nolazytime", "strictatime",
+	"mand",     "nostrictatime", "nomand",     "iversion",
+	"silent",   "loud",          "noiversion", "default_permissions",
 };
 
 static bool is_listed(const char *word, const char *const *list, size_t count)
@@ -30,7 +33,13 @@ static bool is_listed(const char *word, const char *const *list, size_t count)
 	for (size_t i = 0; i < count; i++)
 		if (strcmp(word, list[i]) == 0)
 			return true;
-	return strncmp(word, "x-", 2) == 0 && list == for_others;
+	return false;
+}
+
+/* Words that are marked as somebody else's, with a value or without. */
+static bool is_comment(const char *word)
+{
+	return strncasecmp(word, "x-", 2) == 0 || strcmp(word, "comment") == 0;
 }
 
 static int take_string(const char *value, char **to, struct error *err)
@@ -90,7 +99,7 @@ static int take_value(const char *name, const char *value, struct mount_options 
 		return take_id(name, value, &masks->gid, &masks->has_gid, err);
 	if (strcmp(name, "umask") == 0)
 		return take_umask(value, masks, err);
-	if (strncmp(name, "x-", 2) == 0 || strcmp(name, "comment") == 0)
+	if (is_comment(name) || strcmp(name, "user") == 0) /* mount(8) says which one */
 		return 0;
 	return error_set(err, -EINVAL, "unknown mount option '%s'", name);
 }
@@ -103,8 +112,13 @@ static int take_word(char *word, struct mount_options *options, struct error *er
 		*equals = '\0';
 		return take_value(word, equals + 1, options, err);
 	}
-	if (!*word || is_listed(word, for_others, sizeof(for_others) / sizeof(char *)))
+	if (!*word || is_comment(word) ||
+	    is_listed(word, for_others, sizeof(for_others) / sizeof(char *)))
 		return 0;
+	if (strcmp(word, "rw") == 0)
+		return error_set(err, -EINVAL,
+				 "-o rw: an archive is mounted read-only, and changed by "
+				 "'blockframe commit'");
 	if (!is_listed(word, for_fuse, sizeof(for_fuse) / sizeof(char *)))
 		return error_set(err, -EINVAL, "unknown mount option '%s'", word);
 	if ((options->fuse.size > 0 && text_append_char(&options->fuse, ',') < 0) ||

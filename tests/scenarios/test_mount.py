@@ -50,6 +50,16 @@ def test_an_archive_is_not_covered_by_its_own_mount(filled, fuse, tmp_path):
         assert (mnt / 'src/a').read_bytes() == b'content of a'
 
 
+def test_a_folder_of_volumes_is_no_mountpoint(filled, new_archive, fuse, tmp_path):
+    (filled.path / 'volumes/mnt').mkdir()
+    inside = [filled.path / 'volumes', filled.path / 'volumes/mnt']
+    elsewhere = new_archive('elsewhere', {'volume.directory': tmp_path / 'media/volumes'})
+    around = [tmp_path / 'media', tmp_path / 'media/volumes']
+    for archive, mountpoint in *((filled, m) for m in inside), *((elsewhere, m) for m in around):
+        assert 'volumes' in refusal(archive, '-m', mountpoint)
+        assert not is_mounted(mountpoint)
+
+
 def test_there_must_be_an_archive(program, fuse, tmp_path):
     (tmp_path / 'mnt').mkdir()
     result = program.run('mount', '-a', tmp_path, '-m', tmp_path / 'mnt', expect=NO_ARCHIVE)
@@ -60,6 +70,7 @@ def test_wrong_words_are_named(filled, fuse, tmp_path):
     (tmp_path / 'mnt').mkdir()
     mountpoint = ['-m', tmp_path / 'mnt']
     for words, named in ((['-o', 'allow_other,bogus'], 'bogus'), (['-o', 'uid=me'], 'uid=me'),
+                         (['-o', 'rw'], 'read-only'), (['-o', 'nosuid,rw'], 'read-only'),
                          (['--cache', 'much'], 'much'), (['--jobs', '0'], "'0'"),
                          (['--json'], '--json')):
         assert named in refusal(filled, *mountpoint, *words, expect=USAGE)
@@ -162,6 +173,22 @@ def test_the_list_of_mounts_names_archive_and_type(filled, mount):
     source, kind, options = out.split()
     assert (source, kind) == (str(filled.path), 'fuse.blockframe')
     assert {'ro', 'nosuid', 'nodev', 'default_permissions'} <= set(options.split(','))
+
+
+@pytest.mark.parametrize('options', ['', 'defaults', 'ro', 'rw,allow_other', 'users,noauto',
+                                     'nodev,nosuid,noexec,noatime', 'nofail,_netdev,X-mount.mkdir',
+                                     'x-systemd.automount,x-systemd.idle-timeout=1min,comment=a'])
+def test_what_fstab_has_is_understood(filled, program, fuse, tmp_path, options):
+    helper = tmp_path / 'mount.blockframe'
+    helper.symlink_to(program.binary)
+    mountpoint = tmp_path / 'mnt'
+    mountpoint.mkdir()
+    subprocess.run([helper, filled.path, mountpoint, '-o', options], check=True)
+    try:
+        assert (mountpoint / 'src/a').read_bytes() == b'content of a'
+        assert refused(os.mkdir, mountpoint / 'new') == errno.EROFS
+    finally:
+        program.run('umount', mountpoint)
 
 
 # How it ends
