@@ -21,7 +21,7 @@
 #include <string.h>
 
 #define NAME_SIZE_MAX 128 /* bytes of "<name>_base64"; names are constants of ours */
-#define FEW_MEMBERS 8     /* compared pairwise; more are sorted */
+#define FEW_MEMBERS 32    /* compared pairwise; more are sorted */
 
 static const cJSON *node_of(const struct json *json)
 {
@@ -31,6 +31,13 @@ static const cJSON *node_of(const struct json *json)
 static const struct json *json_of(const cJSON *node)
 {
 	return (const struct json *)node;
+}
+
+/* Most names that differ do so in their first byte, and members are looked for by the dozen
+ * in each line of a folder. */
+static bool same_name(const char *a, const char *b)
+{
+	return a[0] == b[0] && strcmp(a, b) == 0;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -47,7 +54,7 @@ static int check_few_names(const cJSON *object, struct error *err)
 {
 	for (const cJSON *a = object->child; a; a = a->next) {
 		for (const cJSON *b = a->next; b; b = b->next) {
-			if (strcmp(a->string, b->string) == 0)
+			if (same_name(a->string, b->string))
 				return report_duplicate(a->string, err);
 		}
 	}
@@ -133,9 +140,20 @@ void json_free(struct json *json)
 	cJSON_Delete((cJSON *)json);
 }
 
+/* NULL: @object is no object, or has no such member. */
+static const cJSON *find_member(const cJSON *object, const char *name)
+{
+	if (!cJSON_IsObject(object))
+		return NULL;
+	for (const cJSON *member = object->child; member; member = member->next)
+		if (same_name(member->string, name))
+			return member;
+	return NULL;
+}
+
 bool json_has(const struct json *object, const char *name)
 {
-	return cJSON_GetObjectItemCaseSensitive(node_of(object), name) != NULL;
+	return find_member(node_of(object), name) != NULL;
 }
 
 static int wrong_type(const cJSON *node, const char *wanted, struct error *err)
@@ -153,7 +171,7 @@ static int find(const struct json *object, const char *name, const cJSON **node_
 	if (name) {
 		if (!cJSON_IsObject(node))
 			return wrong_type(node, "an object", err);
-		node = cJSON_GetObjectItemCaseSensitive(node, name);
+		node = find_member(node, name);
 	}
 	if (!node)
 		return error_set(err, -EBADMSG, "JSON: '%s' is missing", name);

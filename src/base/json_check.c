@@ -152,12 +152,24 @@ static int take_escape(struct cursor *c)
 	return b == 'u' ? take_unicode_escape(c) : 0;
 }
 
+/* What most strings are made of from end to end. */
+static void skip_plain(struct cursor *c)
+{
+	while (c->offset < c->size) {
+		uint8_t b = c->data[c->offset];
+
+		if (b < 0x20 || b >= 0x80 || b == '"' || b == '\\')
+			return;
+		c->offset++;
+	}
+}
+
 static int take_string(struct cursor *c)
 {
 	if (!take(c, '"'))
 		return fail(c, "expected a string");
 
-	while (!take(c, '"')) {
+	for (skip_plain(c); !take(c, '"'); skip_plain(c)) {
 		int b = peek(c);
 		size_t n;
 		int r;
