@@ -6,7 +6,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define SLOTS (1u << 16)
+#define SLOT_BITS 18u /* 2 MiB, as far as they are used */
+#define SLOTS (1u << SLOT_BITS)
 
 struct bare_inodes {
 	_Atomic uint64_t slots[SLOTS]; /* inode numbers; 0: free */
@@ -21,7 +22,7 @@ static _Atomic uint64_t *slot_of(struct bare_inodes *bare, uint64_t number)
 {
 	uint64_t mixed = number * UINT64_C(0x9e3779b97f4a7c15);
 
-	return &bare->slots[mixed >> 48 & (SLOTS - 1)];
+	return &bare->slots[mixed >> (64 - SLOT_BITS)];
 }
 
 void bare_inodes_add(struct bare_inodes *bare, uint64_t number)
