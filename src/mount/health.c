@@ -68,32 +68,37 @@ static struct damaged_file *find_file_locked(struct health *health, const char *
 	return NULL;
 }
 
-/* Files beyond the limit, or without memory for the name, are only logged. */
-static void note_file_locked(struct health *health, const char *path, bool lost)
+/* Files beyond the limit, or without memory for the name, are only logged. True if the file
+ * is as damaged for the first time. */
+static bool note_file_locked(struct health *health, const char *path, bool lost)
 	requires_mutex(health->mutex)
 {
 	struct damaged_file *file = find_file_locked(health, path);
+	bool first = !file;
 
 	if (!file && health->file_count < FILES_MAX) {
 		file = &health->files[health->file_count];
 		*file = (struct damaged_file){ .path = strdup(path) };
 		if (!file->path)
-			return;
+			return true;
 		health->file_count++;
 	}
-	if (file && lost)
+	if (file && lost) {
+		first = first || !file->lost;
 		file->lost = true;
+	}
+	return first;
 }
 
-static void count(struct health *health, const struct repair_event *event)
+/* Whether the file that is being read had no such damage so far. */
+static bool count(struct health *health, const struct repair_event *event)
 {
 	const char *path = log_subject();
 	mutex_scope(&health->mutex);
 
 	health->counts[event->outcome]++;
 	health->blocks_written += event->blocks;
-	if (path)
-		note_file_locked(health, path, event->outcome == REPAIR_LOST);
+	return path && note_file_locked(health, path, event->outcome == REPAIR_LOST);
 }
 
 static void log_event(const struct repair_event *event)
@@ -130,8 +135,11 @@ static void log_event(const struct repair_event *event)
 
 static void on_event(void *context, const struct repair_event *event)
 {
-	count(context, event);
-	log_event(event);
+	bool first = count(context, event);
+
+	/* What is lost is asked for page by page. */
+	if (first || event->outcome != REPAIR_LOST || !event->repeated)
+		log_event(event);
 }
 
 struct repair_observer health_observer(struct health *health)

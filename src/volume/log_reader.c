@@ -25,6 +25,7 @@
 #include "volume/extent_table.h"
 #include "volume/leaf_cache.h"
 #include "volume/leaf_repair.h"
+#include "volume/lost_leaves.h"
 #include "volume/stripe_cache.h"
 #include "volume/stripe_view.h"
 #include "volume/table_cache.h"
@@ -46,6 +47,7 @@ struct log_reader {
 	struct stripe_cache *stripes;
 	struct table_cache *tables;
 	struct leaf_cache *leaves;
+	struct lost_leaves lost;
 	struct write_back *write_back; /* borrowed, or NULL */
 	struct mutex mutex;            /* guards counters */
 	struct log_counters counters;
@@ -90,6 +92,7 @@ int log_reader_new(struct backend *backend, const struct uuid *volume,
 	if (!reader)
 		return error_set_errno(err, -ENOMEM, "log reader");
 	mutex_init(&reader->mutex);
+	lost_leaves_init(&reader->lost);
 	reader->backend = backend;
 	reader->volume = *volume;
 	r = stripe_cache_new(lookup, &reader->stripes, err);
@@ -118,6 +121,7 @@ void log_reader_free(struct log_reader *reader)
 	stripe_cache_free(reader->stripes);
 	leaf_cache_free(reader->leaves);
 	table_cache_free(reader->tables);
+	lost_leaves_done(&reader->lost);
 	mutex_done(&reader->mutex);
 	free(reader);
 }
@@ -192,6 +196,28 @@ static void release_ends(const struct source *source)
 
 /* Reading. */
 
+/* As leaf_repair(), but a leaf that was beyond repair a moment ago still is. */
+static int repair_leaf(const struct source *source, unsigned leaf, uint32_t size,
+		       uint8_t *data, bool *known_out, struct error *err)
+{
+	struct stripe_view *view = source->view;
+	struct lost_leaves *lost = &source->job->reader->lost;
+	struct lost_leaf key = { .offset =
+					 entry_offset(view->info, source->extent, leaf) };
+	int r;
+
+	hash_bytes(data, size, &key.found);
+	*known_out = lost_leaves_have(lost, &key);
+	if (*known_out)
+		return error_set(err, -EBADMSG, "byte %llu was found to be beyond repair",
+				 (unsigned long long)key.offset);
+	r = leaf_repair(view, source->extent, leaf, &source->table->entries[leaf], data,
+			err);
+	if (r == -EBADMSG)
+		lost_leaves_add(lost, &key);
+	return r;
+}
+
 /* Leaf @leaf at @data fails its hash: read it again by itself and rebuild it. */
 static int rescue_leaf(const struct source *source, unsigned leaf, uint8_t *data)
 {
@@ -202,6 +228,7 @@ static int rescue_leaf(const struct source *source, unsigned leaf, uint8_t *data
 	uint32_t payload = view->info->extents[source->extent].payload_size;
 	uint64_t offset = entry_offset(view->info, source->extent, leaf);
 	struct error error = { 0 };
+	bool known = false;
 	int r;
 
 	release_ends(source);
@@ -210,7 +237,7 @@ static int rescue_leaf(const struct source *source, unsigned leaf, uint8_t *data
 		return r;
 	if (leaf_entry_matches(entry, data, size))
 		return 0;
-	r = leaf_repair(view, source->extent, leaf, entry, data, &error);
+	r = repair_leaf(source, leaf, size, data, &known, &error);
 	if (r == 0 && !write_back_leaf(view->write_back, view, source->extent,
 				       source->table, leaf, data))
 		view_repaired(view, offset, false);
@@ -221,7 +248,7 @@ static int rescue_leaf(const struct source *source, unsigned leaf, uint8_t *data
 		return r;
 
 	view->tally.leaves_lost++;
-	write_back_lost(view->write_back, REPAIR_LEAF, offset, size);
+	write_back_lost(view->write_back, REPAIR_LEAF, offset, size, known);
 	note_lost(source, LEAF_SIZE * leaf,
 		  payload - LEAF_SIZE * leaf < LEAF_SIZE ? payload
 							 : LEAF_SIZE * (leaf + 1));
@@ -399,9 +426,9 @@ static int read_extent(struct source *source, uint32_t from, uint32_t size, uint
 			(unsigned long long)extent_offset(view->info, source->extent),
 			(unsigned long long)view->info->number, source->extent);
 	view->tally.leaves_lost += (from + size - 1) / LEAF_SIZE - from / LEAF_SIZE + 1;
-	write_back_lost(view->write_back, REPAIR_PAGE,
-			extent_offset(view->info, source->extent),
-			PAGE_SIZE_BYTES * extent_page_count(view->info, source->extent));
+	write_back_lost(
+		view->write_back, REPAIR_PAGE, extent_offset(view->info, source->extent),
+		PAGE_SIZE_BYTES * extent_page_count(view->info, source->extent), false);
 	note_lost(source, from, from + size);
 	return 0;
 }

@@ -381,13 +381,14 @@ void write_back_page(struct write_back *write_back, const struct stripe_view *vi
 }
 
 void write_back_lost(struct write_back *write_back, enum repair_kind kind,
-		     uint64_t offset, uint32_t size)
+		     uint64_t offset, uint32_t size, bool repeated)
 {
 	struct repair_event event = {
 		.kind = kind,
 		.outcome = REPAIR_LOST,
 		.offset = offset,
 		.size = size,
+		.repeated = repeated,
 	};
 
 	if (write_back)

@@ -49,7 +49,8 @@ struct repair_event {
 	int code;           /* NOT_WRITTEN: why, a negative errno */
 	const char *reason; /* NOT_WRITTEN: the same as text */
 	bool repeated; /* NOT_WRITTEN: with the same code as the last one of this open
-			     * volume; who logs it once for a volume passes these over */
+			     * volume; who logs it once for a volume passes these over.
+			     * LOST: found so a moment ago, and told then */
 };
 
 /* Called by the thread that reads, with no lock held, after each damaged leaf or page has
@@ -81,6 +82,6 @@ bool write_back_leaf(struct write_back *write_back, const struct stripe_view *vi
 void write_back_page(struct write_back *write_back, const struct stripe_view *view,
 		     unsigned extent, const struct extent_table *table, unsigned number);
 
-/* Tell the observer that @size bytes at @offset are beyond repair. */
+/* Tell the observer that @size bytes at @offset are beyond repair; @repeated as above. */
 void write_back_lost(struct write_back *write_back, enum repair_kind kind,
-		     uint64_t offset, uint32_t size);
+		     uint64_t offset, uint32_t size, bool repeated);
