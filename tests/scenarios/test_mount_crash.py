@@ -15,7 +15,7 @@ import pytest
 
 from mounted import Mount, is_mounted, refused, until
 from places import Places, noise
-from program import BUSY, DONE, FAILED, NO_ARCHIVE, Archive, remove
+from program import BUSY, DONE, FAILED, KILLED, NO_ARCHIVE, Archive, remove
 from test_kill import SOURCE
 from trees import MIB, assert_same, make_small_tree, snapshot, write_file
 from volume_map import Damage, read_at, write_at
@@ -475,3 +475,48 @@ def test_who_is_not_root_mounts_too(program, tmp_path, fuse, rng, let_others_in)
         assert as_nobody('stat', '-c', '%U', everyone / 'mnt') == b'nobody\n'
     finally:
         as_nobody(everyone / 'blockframe', 'umount', everyone / 'mnt')
+
+
+# A rebuild that is killed
+
+REBUILD_POINTS = sorted({name for path in SOURCE.rglob('*.c') for name in
+                         re.findall(r'crash_point\("(archive\.rebuild\.[^"]+)"\)',
+                                    path.read_text())})
+
+
+def right_or_an_error(path, content):
+    """A read gives the right bytes, or says that it can't."""
+    try:
+        forget(path)
+        assert sequential(path) == content
+    except OSError as e:
+        assert e.errno in (errno.EIO, errno.ESTALE), e
+
+
+@pytest.mark.main
+@pytest.mark.parametrize('point', REBUILD_POINTS)
+def test_a_rebuild_that_is_killed_under_a_mount(archive, mount, tmp_path, seed, point):
+    tree = make_small_tree(tmp_path / 'tree', seed)
+    archive.commit(tree)
+    state = snapshot(tree)
+    content = open(f'{tree}/random', 'rb').read()
+    before = archive.dump()
+    first = mount(archive)
+    with opened(first / 'tree/random') as file:
+        archive.rebuild(env={'BLOCKFRAME_CRASH_AT': f'{point}:1'}, expect=KILLED)
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        assert file.read() == content  # what is open stays
+        right_or_an_error(first / 'tree/random', content)
+        right_or_an_error(first / 'tree/text', open(f'{tree}/text', 'rb').read())
+        second = mount(archive, name='second')  # needs no help
+        assert_same(state, second / 'tree')
+        assert archive.dump() == before
+        write_file(f'{tree}/new', b'new')
+        archive.commit(tree)
+        for mnt in first, second:
+            until(lambda m=mnt: 'new' in os.listdir(m / 'tree'), 'commit')
+            until(lambda m=mnt: (m / 'tree').stat().st_mtime_ns == os.stat(tree).st_mtime_ns,
+                  'the attributes of the folder')
+            assert_same(tree, mnt / 'tree')
+        file.seek(0)
+        assert file.read() == content
