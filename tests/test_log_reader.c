@@ -267,83 +267,6 @@ static void a_leaf_that_is_lost_is_not_kept(void **state)
 	image_done(&image);
 }
 
-/* Bytes that reading some of leaf 0 of the stripe takes, which gives @result. */
-static uint64_t cost_of_reading(struct image *image, struct log_reader *reader,
-				const struct stripe_info *info, int result)
-{
-	struct log_counters before, after;
-	uint8_t data[100];
-
-	log_reader_counters(reader, &before);
-	assert_int_equal(
-		log_read(reader, info->log_start + 100, data, sizeof(data), NULL, NULL),
-		result);
-	if (result == 0)
-		assert_memory_equal(data, image->log + info->log_start + 100,
-				    sizeof(data));
-	log_reader_counters(reader, &after);
-	return after.bytes_read - before.bytes_read;
-}
-
-static void a_known_loss_is_tried_again_when_the_leaf_reads_differently(void **state)
-{
-	const struct stripe_info *info;
-	struct log_reader *reader;
-	struct image image;
-
-	(void)state;
-	make_volume(&image, 1, 1);
-	info = &image.stripes[2];
-	reader = open_reader(&image);
-	for (unsigned i = 0; i < stripe_extent_count(info); i++)
-		image_noise(&image, entry_offset(info, i, row_entry(info, i, 0)),
-			    LEAF_SIZE, i);
-	for (unsigned seed = 100; seed < 103; seed++) {
-		assert_true(cost_of_reading(&image, reader, info, -EBADMSG) >
-			    4 * LEAF_SIZE);
-		for (unsigned i = 0; i < 10; i++)
-			assert_in_range(cost_of_reading(&image, reader, info, -EBADMSG),
-					0, 2 * LEAF_SIZE);
-		image_noise(&image, entry_offset(info, 0, 0), PAGE_SIZE_BYTES, seed);
-	}
-	log_reader_free(reader);
-	image_done(&image);
-}
-
-static void a_lost_leaf_that_comes_back_is_read_at_once(void **state)
-{
-	uint8_t saved[64][PAGE_SIZE_BYTES];
-	const struct stripe_info *info;
-	struct log_reader *reader;
-	struct image image;
-
-	(void)state;
-	for (int repairable = 0; repairable < 2; repairable++) {
-		make_volume(&image, 1, 1);
-		info = &image.stripes[2];
-		reader = open_reader(&image);
-		for (unsigned i = 0; i < stripe_extent_count(info); i++) {
-			uint64_t offset = entry_offset(info, i, row_entry(info, i, 0));
-
-			memcpy(saved[i], image.bytes + offset, PAGE_SIZE_BYTES);
-			image_noise(&image, offset, PAGE_SIZE_BYTES, i);
-		}
-		(void)cost_of_reading(&image, reader, info, -EBADMSG);
-		/* The leaf itself, or what it is rebuilt from, with the leaf still bad. */
-		for (unsigned i = 0; i < stripe_extent_count(info); i++)
-			if (repairable ? i > 0 : i == 0)
-				image_fill(&image,
-					   entry_offset(info, i, row_entry(info, i, 0)),
-					   saved[i], PAGE_SIZE_BYTES);
-		if (repairable)
-			image_noise(&image, entry_offset(info, 0, 0), PAGE_SIZE_BYTES,
-				    99);
-		(void)cost_of_reading(&image, reader, info, 0);
-		log_reader_free(reader);
-		image_done(&image);
-	}
-}
-
 /* What a block is overwritten with, each kind in turn. */
 enum damage { NOISE, ZEROES, OTHER_BLOCK, OTHER_EPOCH, OTHER_VOLUME, DAMAGES };
 
@@ -725,9 +648,6 @@ int main(void)
 		cmocka_unit_test(reading_on_in_small_steps_reads_each_leaf_once),
 		cmocka_unit_test(a_leaf_that_is_being_read_is_not_read_again),
 		cmocka_unit_test(a_leaf_that_is_lost_is_not_kept),
-		cmocka_unit_test(
-			a_known_loss_is_tried_again_when_the_leaf_reads_differently),
-		cmocka_unit_test(a_lost_leaf_that_comes_back_is_read_at_once),
 		cmocka_unit_test(any_single_block_may_hold_anything),
 		cmocka_unit_test(repairs_are_counted_and_reported),
 		cmocka_unit_test(a_wrong_hash_in_the_description_is_an_error),
