@@ -175,7 +175,11 @@ def test_the_list_of_mounts_names_archive_and_type(filled, mount):
     assert {'ro', 'nosuid', 'nodev', 'default_permissions'} <= set(options.split(','))
 
 
-@pytest.mark.parametrize('options', ['', 'defaults', 'ro', 'rw,allow_other', 'users,noauto',
+OF_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason='only root may let others in everywhere')
+
+
+@pytest.mark.parametrize('options', ['', 'defaults', 'ro', 'users,noauto',
+                                     pytest.param('rw,allow_other', marks=OF_ROOT),
                                      'nodev,nosuid,noexec,noatime', 'nofail,_netdev,X-mount.mkdir',
                                      'x-systemd.automount,x-systemd.idle-timeout=1min,comment=a'])
 def test_what_fstab_has_is_understood(filled, program, fuse, tmp_path, options):
