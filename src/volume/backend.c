@@ -2,6 +2,7 @@
 #include "volume/backend.h"
 
 #include "base/error.h"
+#include "volume/backend_scan.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -23,6 +24,21 @@ int backend_read(struct backend *backend, uint64_t offset, void *data, size_t si
 		 size_t *size_out, struct error *err)
 {
 	return backend->ops->read(backend, offset, data, size, size_out, err);
+}
+
+int backend_scan(struct backend *backend, uint64_t offset, void *data, size_t size,
+		 size_t *size_out, struct error *err)
+{
+	assert(size <= BACKEND_SCAN_MAX);
+	if (!backend->ops->scan)
+		return backend_read(backend, offset, data, size, size_out, err);
+	return backend->ops->scan(backend, offset, data, size, size_out, err);
+}
+
+uint64_t backend_next_data(struct backend *backend, uint64_t offset)
+{
+	return backend->ops->next_data ? backend->ops->next_data(backend, offset)
+				       : offset;
 }
 
 int backend_sync(struct backend *backend, struct error *err)

@@ -27,6 +27,10 @@ struct backend_ops {
 	int (*skip)(struct backend *backend, uint64_t size, struct error *err);
 	int (*read)(struct backend *backend, uint64_t offset, void *data, size_t size,
 		    size_t *size_out, struct error *err);
+	/* volume/backend_scan.h; NULL: nothing but reads, and no holes. */
+	int (*scan)(struct backend *backend, uint64_t offset, void *data, size_t size,
+		    size_t *size_out, struct error *err);
+	uint64_t (*next_data)(struct backend *backend, uint64_t offset);
 	int (*sync)(struct backend *backend, struct error *err);
 	int (*seal)(struct backend *backend, struct error *err);
 	uint64_t (*position)(struct backend *backend);

@@ -9,6 +9,8 @@
  * or want more alignment than 4096 (the first write fails with EINVAL): then appends use
  * `fd`.
  *
+ * Scans read past the cache what is not in it: a third descriptor, opened on demand.
+ *
  * A skip only moves the position: the gap is a hole. If a hole is the last thing, the file
  * is extended over it at the next sync.
  *
@@ -24,21 +26,27 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mutex.h"
+#include "volume/backend_scan.h"
 #include "volume/rewriter.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+
+#define NO_SCAN (-2) /* this file system has no O_DIRECT */
 
 struct backend_file {
 	struct backend base;
 	struct mutex mutex; /* guards position: readers may ask while a writer appends */
 	uint64_t position;  /* bytes */
 	int fd;
-	int direct_fd;    /* -1: appends go through fd */
-	int dir_fd;       /* to sync the name; -1 once that is done */
+	int direct_fd; /* -1: appends go through fd */
+	int scan_fd;   /* reads past the cache; -1: not opened yet, or NO_SCAN. Atomic */
+	int dir_fd;    /* to sync the name; -1 once that is done */
 	uint64_t written; /* bytes up to the end of the last append: the file's size */
 	bool writable;
 	bool broken;
@@ -151,6 +159,76 @@ static int file_read(struct backend *backend, uint64_t offset, void *data, size_
 	return 0;
 }
 
+/* Whether all of [offset, offset + size) is in the page cache. The map is only asked about,
+ * never read, so that a medium's error stays an error and is no signal. */
+static bool is_cached(int fd, uint64_t offset, size_t size)
+{
+	unsigned char resident[BACKEND_SCAN_MAX / BACKEND_ALIGNMENT];
+	size_t pages = (size + BACKEND_ALIGNMENT - 1) / BACKEND_ALIGNMENT;
+	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, (off_t)offset);
+	bool cached;
+
+	if (map == MAP_FAILED)
+		return true; /* unknown: an ordinary read is never wrong */
+	memset(resident, 0, sizeof(resident));
+	cached = mincore(map, size, resident) == 0;
+	for (size_t i = 0; i < pages && cached; i++)
+		cached = resident[i] & 1;
+	(void)munmap(map, size);
+	return cached;
+}
+
+/* A descriptor of the same file that reads past the page cache, or NO_SCAN. It is opened when
+ * it is first wanted; of two threads that do so one wins. */
+static int scan_descriptor(struct backend_file *file)
+{
+	int fd = __atomic_load_n(&file->scan_fd, __ATOMIC_ACQUIRE);
+	char path[32];
+	int none = -1;
+
+	if (fd != -1)
+		return fd;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
+	fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		fd = NO_SCAN;
+	if (__atomic_compare_exchange_n(&file->scan_fd, &none, fd, false,
+					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return fd;
+	if (fd >= 0)
+		(void)close(fd);
+	return none;
+}
+
+static int file_scan(struct backend *backend, uint64_t offset, void *data, size_t size,
+		     size_t *size_out, struct error *err)
+{
+	struct backend_file *file = file_of(backend);
+	uint64_t odd = offset | size | (uintptr_t)data;
+	int fd;
+
+	if (size == 0 || offset > (uint64_t)INT64_MAX || odd % BACKEND_ALIGNMENT ||
+	    is_cached(file->fd, offset, size))
+		return file_read(backend, offset, data, size, size_out, err);
+	fd = scan_descriptor(file);
+	/* Whatever went wrong, the ordinary read says it, or does better. */
+	if (fd == NO_SCAN || pread_full(fd, data, size, offset, size_out) < 0)
+		return file_read(backend, offset, data, size, size_out, err);
+	return 0;
+}
+
+static uint64_t file_next_data(struct backend *backend, uint64_t offset)
+{
+	off_t next;
+
+	if (offset > (uint64_t)INT64_MAX)
+		return UINT64_MAX;
+	next = lseek(file_of(backend)->fd, (off_t)offset, SEEK_DATA);
+	if (next < 0)
+		return errno == ENXIO ? UINT64_MAX : offset;
+	return (uint64_t)next;
+}
+
 /* A hole at the end exists only as the position: make it part of the file. */
 static int cover_hole(struct backend_file *file)
 {
@@ -238,6 +316,8 @@ static void file_free(struct backend *backend)
 		(void)close(file->fd);
 	if (file->direct_fd >= 0)
 		(void)close(file->direct_fd);
+	if (file->scan_fd >= 0)
+		(void)close(file->scan_fd);
 	if (file->dir_fd >= 0)
 		(void)close(file->dir_fd);
 	mutex_done(&file->mutex);
@@ -250,6 +330,8 @@ static const struct backend_ops file_ops = {
 	.append = file_append,
 	.skip = file_skip,
 	.read = file_read,
+	.scan = file_scan,
+	.next_data = file_next_data,
 	.sync = file_sync,
 	.seal = file_seal,
 	.position = file_position,
@@ -273,6 +355,7 @@ static struct backend_file *file_new(const char *name, bool writable)
 	file->base.name = copy;
 	file->fd = -1;
 	file->direct_fd = -1;
+	file->scan_fd = -1;
 	file->dir_fd = -1;
 	file->writable = writable;
 	mutex_init(&file->mutex);

@@ -37,7 +37,10 @@ class Damaged:
         self.content = open(f'{tree}/file', 'rb').read()
         places = Places(archive, '/tree/file')
         leaves = [extent.leaf(row) for extent, row in places.rows()]
-        self.changes = [noise(place) for place in [*leaves[:6], places.of('table page')]]
+        # Neighbours are written together: every other block, so that there is a between.
+        blocks = [(offset + at, 4096) for offset, size in leaves[:6]
+                  for at in range(0, size, 8192)]
+        self.changes = [noise(place) for place in [*blocks, places.of('table page')]]
         self.volume = archive.volume
         self.before = [(offset, read_at(self.volume, offset, len(data)))
                        for offset, data in self.changes]
