@@ -7,7 +7,7 @@
  */
 #include "archive/rebuild_volume.h"
 
-#include "archive/backend_cut.h"
+#include "volume/backend_cut.h"
 #include "archive/volume_folder.h"
 #include "archive/volume_rows.h"
 #include "base/error.h"

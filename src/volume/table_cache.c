@@ -149,15 +149,30 @@ static void insert(struct table_cache *cache, const struct key *key,
 	cache->size += size;
 }
 
-int table_cache_get(struct table_cache *cache, struct stripe_view *view, unsigned extent,
-		    struct extent_table **table_out, struct error *err)
+static struct key key_of(const struct stripe_view *view, unsigned extent)
 {
 	struct key key = { .offset = extent_offset(view->info, extent) };
-	struct extent_table *table;
-	int r;
 
 	if (view->authentic)
 		key.hash = view->info->extents[extent].hash;
+	return key;
+}
+
+void table_cache_put(struct table_cache *cache, const struct stripe_view *view,
+		     unsigned extent, struct extent_table *table)
+{
+	struct key key = key_of(view, extent);
+
+	insert(cache, &key, table);
+}
+
+int table_cache_get(struct table_cache *cache, struct stripe_view *view, unsigned extent,
+		    struct extent_table **table_out, struct error *err)
+{
+	struct key key = key_of(view, extent);
+	struct extent_table *table;
+	int r;
+
 	{
 		mutex_scope(&cache->mutex);
 		table = find_locked(cache, &key);

@@ -21,3 +21,8 @@ DEFINE_AUTOPTR(table_cache);
  * with extent_table_free(). Tables that are not verified are returned, but not kept. */
 int table_cache_get(struct table_cache *cache, struct stripe_view *view, unsigned extent,
 		    struct extent_table **table_out, struct error *err);
+
+/* Keep @table, verified by the caller and not changed any more, as that of @extent, if there
+ * is room. */
+void table_cache_put(struct table_cache *cache, const struct stripe_view *view,
+		     unsigned extent, struct extent_table *table);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "archive/backend_cut.h"
+#include "volume/backend_cut.h"
 
 #include "base/error.h"
 
