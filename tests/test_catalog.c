@@ -118,13 +118,13 @@ static void newer_versions_are_told_apart_from_damage(void **state)
 	struct sample *sample = *state;
 
 	catalog_free(take_ptr(sample->catalog));
-	sample_sql(sample, "PRAGMA user_version = 4");
+	sample_sql(sample, "PRAGMA user_version = 5");
 	assert_int_equal(open_at(sample->path), -EPROTONOSUPPORT);
-	sample_sql(sample, "PRAGMA user_version = 2");
+	sample_sql(sample, "PRAGMA user_version = 3");
 	assert_int_equal(open_at(sample->path), -EBADMSG);
 	sample_sql(sample, "PRAGMA user_version = 0");
 	assert_int_equal(open_at(sample->path), -EBADMSG);
-	sample_sql(sample, "PRAGMA user_version = 3; PRAGMA application_id = 1");
+	sample_sql(sample, "PRAGMA user_version = 4; PRAGMA application_id = 1");
 	assert_int_equal(open_at(sample->path), -EBADMSG);
 }
 

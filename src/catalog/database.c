@@ -27,7 +27,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BUSY_TIMEOUT 10000 /* milliseconds */
 
 static const char common_settings[] = "PRAGMA cache_size = -8192;"
 				      "PRAGMA mmap_size = 0;"
@@ -128,7 +127,7 @@ static int configure(struct sqlite3 *db, const struct way *way, struct error *er
 {
 	int r;
 
-	(void)sqlite3_busy_timeout(db, BUSY_TIMEOUT);
+	(void)sqlite3_busy_timeout(db, DATABASE_BUSY_MS);
 	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
 	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);

@@ -8,6 +8,8 @@
 struct error;
 struct sqlite3;
 
+#define DATABASE_BUSY_MS 10000 /* how long one writer waits for another */
+
 /* Open an existing file, or with @create an empty new one. -ENOENT, -EBADMSG. Falls back to
  * reading without locks where the folder can't be written to, or nothing can be added to it:
  * then *read_only_out is why (-EROFS, -ENOSPC, -EDQUOT), else 0. */

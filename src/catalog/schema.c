@@ -14,6 +14,8 @@
  *     volume       id is private; segments, pages and stripes name volumes by it
  *     stripe       info is the entry of docs/format.md 4
  *     segment, page  the places of things; the same one may stand in a volume twice
+ *     ledger       when each stripe was verified last, and what was found; in no dump
+ *     health_run   the runs that did it
  *
  * `content` is the first eight bytes of a file's hash. Its index is small, has the size, so
  * that statistics need nothing else, and is sorted by age within equal content: the newest
@@ -33,7 +35,7 @@
 #include <string.h>
 
 #define APPLICATION_ID 0x42464341 /* "BFCA" */
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 
 static const char *const objects[] = {
 	"CREATE TABLE meta(name TEXT PRIMARY KEY, value ANY, checksum INTEGER) WITHOUT "
@@ -91,6 +93,14 @@ static const char *const objects[] = {
 	"CREATE TABLE page(hash BLOB, volume INTEGER, log_offset INTEGER,"
 	" stored_size INTEGER, kind INTEGER, checksum INTEGER,"
 	" PRIMARY KEY(hash, volume, log_offset)) WITHOUT ROWID",
+
+	"CREATE TABLE ledger(volume BLOB, offset INTEGER, verified INTEGER, run INTEGER,"
+	" damaged INTEGER, lost INTEGER, margin INTEGER, checksum INTEGER,"
+	" PRIMARY KEY(volume, offset)) WITHOUT ROWID",
+
+	"CREATE TABLE health_run(started INTEGER PRIMARY KEY, ended INTEGER,"
+	" repair INTEGER, deep INTEGER, bytes INTEGER, found INTEGER, repaired INTEGER,"
+	" lost INTEGER, checksum INTEGER)",
 };
 
 enum { OBJECT_COUNT = sizeof(objects) / sizeof(objects[0]) };
