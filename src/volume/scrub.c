@@ -50,7 +50,6 @@ static int take_stripe(struct walk *walk, const struct record *record,
 {
 	const struct scrub_observer *observer = &walk->scrub.options->observer;
 	struct scrub_report *report = walk->scrub.report;
-	uint64_t size = stripe_physical_size(info);
 	int r = 0;
 
 	if (is_wanted(walk, info)) {
@@ -59,9 +58,9 @@ static int take_stripe(struct walk *walk, const struct record *record,
 		report->stripes++;
 	} else {
 		report->skipped++;
+		if (observer->progress)
+			observer->progress(observer->context, stripe_written_size(info));
 	}
-	if (r == 0 && observer->progress)
-		observer->progress(observer->context, size);
 	return r;
 }
 
@@ -106,6 +105,8 @@ static int visit(void *context, const struct record *record,
 	int r;
 
 	walk->records++;
+	if (record->sequence >= walk->scrub.report->records)
+		walk->scrub.report->records = record->sequence + 1;
 	walk->previous = walk->previous_end = record->previous_offset;
 	note_end(walk, own);
 	r = take_record(walk, record, own, err);

@@ -67,7 +67,7 @@ struct scrub_observer {
 	/* A negative result ends the scrub. */
 	int (*stripe)(void *context, const struct scrub_stripe_result *result,
 		      struct error *err);
-	/* @bytes more of the volume are behind us. */
+	/* @bytes more of the volume, holes not counted, are behind us. */
 	void (*progress)(void *context, uint64_t bytes);
 	/* True: stop as soon as possible, with -EINTR. From any thread. */
 	bool (*stopped)(void *context);
@@ -88,6 +88,7 @@ struct scrub_report {
 	uint64_t stripes, skipped;                        /* skipped: not wanted */
 	uint64_t bytes;                                   /* verified */
 	uint64_t repairable, repaired, not_written, lost; /* findings */
+	uint64_t records; /* of the chain: the last one's sequence + 1 */
 	uint64_t end;     /* bytes: where the last record's stripe ends, or should */
 	uint64_t missing; /* bytes of it that lie behind the volume's end */
 	bool broken;      /* some record is lost, and what it listed unknown */

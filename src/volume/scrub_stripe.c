@@ -273,6 +273,15 @@ static uint64_t extent_bytes(const struct stripe_info *info, unsigned extent)
 	return end - extent_offset(info, extent);
 }
 
+static void note_progress(struct scrub *scrub, uint64_t bytes)
+{
+	const struct scrub_observer *observer = &scrub->options->observer;
+
+	scrub->report->bytes += bytes;
+	if (observer->progress)
+		observer->progress(observer->context, bytes);
+}
+
 static int check_extent(struct scrub_stripe *stripe, unsigned extent, struct error *err)
 {
 	const struct stripe_info *info = stripe->view.info;
@@ -291,7 +300,7 @@ static int check_extent(struct scrub_stripe *stripe, unsigned extent, struct err
 		memset(stripe->extents[extent].leaves, LEAF_UNKNOWN,
 		       extent_entry_count(info, extent));
 	}
-	stripe->scrub->report->bytes += extent_bytes(info, extent);
+	note_progress(stripe->scrub, extent_bytes(info, extent));
 	return scrub_gap_check(stripe, extent, err);
 }
 
