@@ -58,6 +58,7 @@ struct scrub_stripe_result {
 	/* Extents that any row can still lose, as the medium is now: m where nothing is
 	 * wrong, 0 with something lost. */
 	unsigned margin;
+	bool incomplete; /* it reaches behind the volume's end: see report->missing */
 };
 
 struct scrub_observer {
@@ -90,8 +91,11 @@ struct scrub_report {
 	uint64_t repairable, repaired, not_written, lost; /* findings */
 	uint64_t records; /* of the chain: the last one's sequence + 1 */
 	uint64_t end;     /* bytes: where the last record's stripe ends, or should */
-	uint64_t missing; /* bytes of it that lie behind the volume's end */
-	bool broken;      /* some record is lost, and what it listed unknown */
+	/* Bytes of that stripe that lie behind the volume's end. A writer is just appending
+	 * them, or the next one will (record_completion.h), or a cut took them. They are
+	 * counted here alone. */
+	uint64_t missing;
+	bool broken; /* some record is lost, and what it listed unknown */
 };
 
 /* Bytes that scrub_volume() takes from the budget at least: with it, it is slow. */

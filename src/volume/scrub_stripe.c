@@ -23,6 +23,7 @@
 #include "base/crash_point.h"
 #include "base/error.h"
 #include "chunker/parity.h"
+#include "volume/backend.h"
 #include "volume/extent_table.h"
 #include "volume/mend.h"
 #include "volume/scrub_leaves.h"
@@ -110,6 +111,9 @@ void scrub_tell(struct scrub_stripe *stripe, const struct scrub_finding *finding
 {
 	const struct scrub_observer *observer = &stripe->scrub->options->observer;
 
+	/* Of the last record's stripe: a writer is at it, or the next one appends it. */
+	if (finding->offset + finding->size > stripe->size)
+		return;
 	mutex_scope(&stripe->scrub->mutex);
 	count_finding(stripe, finding->outcome);
 	if (observer->found)
@@ -569,9 +573,13 @@ int scrub_stripe(struct scrub *scrub, const struct stripe_info *info,
 		.previous_offset = previous_offset,
 		.previous_hash = *previous_hash,
 		.count = stripe_extent_count(info),
+		.size = backend_position(scrub->options->backend),
 		.result = { .info = info },
 	};
 	int r;
+
+	stripe.result.incomplete =
+		info->offset + stripe_physical_size(info) > stripe.size;
 
 	r = budget_reserve(budget, size, "the tables of a stripe", err);
 	if (r < 0)

@@ -48,6 +48,7 @@ struct scrub_stripe {
 	struct stripe_view view;
 	uint64_t previous_offset; /* of the last record before this stripe */
 	struct hash previous_hash;
+	uint64_t size;  /* bytes of the volume when the stripe was begun */
 	unsigned count; /* of extents */
 	struct scrub_extent *extents;
 	struct parity *code;
@@ -69,8 +70,7 @@ int scrub_interrupted(struct error *err); /* -EINTR */
 /* Note that @size bytes are about to be read, waiting as the rate says. */
 void scrub_pace(struct scrub *scrub, uint64_t size);
 
-/* Tell a finding: @kind at @offset of @extent. The outcome follows from @code: 0 repaired,
- * negative not written. */
+/* Tell a finding, unless it lies behind the volume's end. */
 void scrub_tell(struct scrub_stripe *stripe, const struct scrub_finding *finding);
 /* A finding about page or leaf @index of @extent, but for its outcome. */
 struct scrub_finding scrub_page_finding(const struct scrub_stripe *stripe,
