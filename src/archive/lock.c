@@ -91,11 +91,11 @@ static int lock_patiently(int fd, char holder[HOLDER_MAX])
 	return r;
 }
 
-static int open_lock(int dir_fd, struct error *err)
+static int open_lock(int dir_fd, const char *name, struct error *err)
 {
-	int fd = openat(dir_fd, ARCHIVE_LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
 
-	return fd < 0 ? error_set_errno(err, -errno, "'%s'", ARCHIVE_LOCK_FILE) : fd;
+	return fd < 0 ? error_set_errno(err, -errno, "'%s'", name) : fd;
 }
 
 static int busy(const char *holder, struct error *err)
@@ -108,7 +108,7 @@ static int busy(const char *holder, struct error *err)
 
 int lock_take(int dir_fd, bool wait, int *fd_out, struct error *err)
 {
-	autoclose int fd = open_lock(dir_fd, err);
+	autoclose int fd = open_lock(dir_fd, ARCHIVE_LOCK_FILE, err);
 	char holder[HOLDER_MAX] = "";
 	int r;
 
@@ -127,7 +127,7 @@ int lock_take(int dir_fd, bool wait, int *fd_out, struct error *err)
 
 int lock_take_for_reader(int dir_fd, int *fd_out, struct error *err)
 {
-	autoclose int fd = open_lock(dir_fd, err);
+	autoclose int fd = open_lock(dir_fd, ARCHIVE_LOCK_FILE, err);
 	char holder[HOLDER_MAX];
 	int r;
 
@@ -142,6 +142,29 @@ int lock_take_for_reader(int dir_fd, int *fd_out, struct error *err)
 		return error_set_errno(err, r, "'%s'", ARCHIVE_LOCK_FILE);
 
 	write_holder(fd, true);
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+int lock_take_for_health(int dir_fd, int *fd_out, struct error *err)
+{
+	autoclose int fd = open_lock(dir_fd, HEALTH_LOCK_FILE, err);
+	char holder[HOLDER_MAX];
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = lock_now(fd);
+	if (r == -EWOULDBLOCK) {
+		read_holder(fd, holder);
+		return error_set(err, -EBUSY,
+				 "%s is checking the health of this archive already",
+				 holder);
+	}
+	if (r < 0)
+		return error_set_errno(err, r, "'%s'", HEALTH_LOCK_FILE);
+
+	write_holder(fd, false);
 	*fd_out = take_fd(&fd);
 	return 0;
 }

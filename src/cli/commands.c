@@ -11,7 +11,7 @@ static const struct command *const commands[] = {
 	&command_cat,          &command_restore,     &command_mount,
 	&command_umount,       &command_diff,        &command_catalog_rebuild,
 	&command_catalog_dump, &command_volume_list, &command_volume_info,
-	&command_stats,
+	&command_health,       &command_status,      &command_stats,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

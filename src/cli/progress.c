@@ -84,6 +84,18 @@ static void append_left(struct text *line, const struct progress *progress,
 		duration_format((uint64_t)((double)elapsed * (1 - done) / done), buf));
 }
 
+/* "committed 12 of 20 files, " */
+static void append_files(struct text *line, const struct progress *progress)
+{
+	(void)text_appendf(line, "%s ", progress->verb);
+	if (progress->bytes_only)
+		return;
+	(void)text_appendf(line, "%" PRIu64, progress->files);
+	if (progress->file_total > 0)
+		(void)text_appendf(line, " of %" PRIu64, progress->file_total);
+	(void)text_append(line, " files, ");
+}
+
 static void draw_locked(struct progress *progress, uint64_t now)
 	requires_mutex(progress->mutex)
 {
@@ -92,10 +104,8 @@ static void draw_locked(struct progress *progress, uint64_t now)
 	char size[SIZE_TEXT_MAX];
 	char rate[SIZE_TEXT_MAX];
 
-	(void)text_appendf(&line, "%s %" PRIu64, progress->verb, progress->files);
-	if (progress->file_total > 0)
-		(void)text_appendf(&line, " of %" PRIu64, progress->file_total);
-	(void)text_appendf(&line, " files, %s", size_format(progress->bytes, size));
+	append_files(&line, progress);
+	(void)text_append(&line, size_format(progress->bytes, size));
 	if (progress->byte_total > 0)
 		(void)text_appendf(&line, " of %s",
 				   size_format(progress->byte_total, size));

@@ -18,6 +18,7 @@ struct invocation;
 struct progress {
 	struct mutex mutex; /* guards what follows, and the terminal's line */
 	bool enabled;
+	bool bytes_only;  /* there are no files to count; set after progress_init() */
 	bool drawn;       /* the line shows something */
 	const char *verb; /* "committed", borrowed */
 	uint64_t start;   /* clock_monotonic_ns() */

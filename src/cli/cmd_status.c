@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/* status: one screen: whether the data is safe, what it survives right now, what is due, and
+ * the command that comes next.
+ */
+#include "cli/command.h"
+#include "cli/print.h"
+#include "cli/safety.h"
+#include "cli/session.h"
+
+#include "archive/archive.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/json_build.h"
+#include "base/size.h"
+#include "base/text.h"
+#include "base/timestamp.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *age(int64_t time, int64_t now, char text[TIMESTAMP_TEXT_MAX])
+{
+	if (time == 0)
+		return "never";
+	return duration_format(now > time ? (uint64_t)(now - time) : 0, text);
+}
+
+/* ---- for people ---- */
+
+static void print_verdict(const struct safety *safety)
+{
+	switch (safety->verdict) {
+	case SAFETY_SAFE:
+		(void)puts("SAFE      all of it was verified, and nothing is wrong");
+		break;
+	case SAFETY_DUE:
+		(void)puts("DUE       nothing is known to be wrong, but not all of it is "
+			   "known");
+		break;
+	case SAFETY_DAMAGED:
+		(void)printf("DAMAGED   %" PRIu64
+			     " places, all of which can be repaired\n",
+			     safety->damaged);
+		break;
+	case SAFETY_LOST:
+		(void)puts("LOST      something is beyond repair");
+		break;
+	}
+}
+
+static void print_survives(const struct safety *safety)
+{
+	char size[SIZE_TEXT_MAX];
+
+	if (safety->margin == UINT_MAX)
+		(void)puts("survives  unknown: nothing was verified yet");
+	else
+		(void)printf("survives  the loss of any %u extents of every stripe "
+			     "verified\n",
+			     safety->margin);
+	(void)printf("          not the loss of a volume: %s are on one volume each\n",
+		     size_format(safety->payload, size));
+}
+
+static void print_due(const struct safety *safety, int64_t now)
+{
+	char text[TIMESTAMP_TEXT_MAX];
+
+	(void)printf("verified  %" PRIu64 " of %" PRIu64 " stripes",
+		     safety->stripes - safety->unverified, safety->stripes);
+	if (safety->oldest)
+		(void)printf(", the oldest %s ago", age(safety->oldest, now, text));
+	(void)printf("; due after %u days\n", SAFETY_DUE_DAYS);
+	if (!safety->any_run)
+		return;
+	(void)printf("last run  %s ago, %s: %" PRIu64 " places damaged, %" PRIu64
+		     " repaired, %" PRIu64 " lost%s\n",
+		     age(safety->run.started, now, text),
+		     safety->run.repair ? "with repair" : "check only", safety->run.found,
+		     safety->run.repaired, safety->run.lost,
+		     safety->run.ended ? "" : "; it was stopped, or goes on");
+}
+
+static void print_volume(const struct safety_volume *volume, int64_t now)
+{
+	const char *label = volume->row.label ? volume->row.label : "";
+	const char *state = !volume->attached                   ? "away"
+			    : volume->ledger.lost               ? "lost"
+			    : volume->ledger.damaged            ? "damaged"
+			    : volume->unverified || volume->old ? "due"
+								: "sound";
+	char text[TIMESTAMP_TEXT_MAX];
+	char size[SIZE_TEXT_MAX];
+
+	(void)printf("%4" PRIu64 "  %-8s %10s %6" PRIu64 "/%-6" PRIu64 " %10s  ",
+		     volume->row.number, state,
+		     size_format(volume->row.payload_size, size),
+		     volume->row.stripe_count - volume->unverified,
+		     volume->row.stripe_count, age(volume->ledger.oldest, now, text));
+	print_name(label, strlen(label));
+	(void)putchar('\n');
+}
+
+/* As it can be typed. */
+static void print_advice(const struct invocation *invocation, const struct safety *safety)
+{
+	autotext struct text quoted = { 0 };
+	const char *directory = invocation->archive_flag;
+
+	if (!safety->advice)
+		return;
+	(void)printf("\nnext:  blockframe %s", safety->advice);
+	if (directory && text_append_quoted(&quoted, directory, strlen(directory)) == 0)
+		(void)printf(" -a %s", text_string(&quoted));
+	(void)putchar('\n');
+}
+
+static void print_safety(const struct invocation *invocation, const struct safety *safety,
+			 int64_t now)
+{
+	print_verdict(safety);
+	print_survives(safety);
+	print_due(safety, now);
+	(void)puts("\n   #  state       payload    verified     oldest  label");
+	for (size_t i = 0; i < safety->count; i++)
+		print_volume(&safety->volumes[i], now);
+	print_advice(invocation, safety);
+}
+
+/* ---- JSON ---- */
+
+static void add_time(struct json *object, const char *name, int64_t time)
+{
+	char text[TIMESTAMP_TEXT_MAX];
+
+	if (time)
+		(void)json_add_string(object, name, timestamp_format_utc(time, text));
+}
+
+static void add_volume(struct json *array, const struct safety_volume *volume)
+{
+	const char *label = volume->row.label ? volume->row.label : "";
+	struct json *object;
+
+	if (json_add_object(array, NULL, &object) < 0)
+		return;
+	(void)json_add_hex(object, "uuid", volume->row.uuid.bytes, UUID_SIZE);
+	(void)json_add_u64(object, "number", volume->row.number);
+	(void)json_add_bytes(object, "label", label, strlen(label));
+	(void)json_add_bool(object, "attached", volume->attached);
+	(void)json_add_u64(object, "payload", volume->row.payload_size);
+	(void)json_add_u64(object, "stripes", volume->row.stripe_count);
+	(void)json_add_u64(object, "stripes_unverified", volume->unverified);
+	(void)json_add_u64(object, "damaged", volume->ledger.damaged);
+	(void)json_add_u64(object, "lost", volume->ledger.lost);
+	add_time(object, "oldest_verification", volume->ledger.oldest);
+	if (volume->ledger.margin != UINT_MAX)
+		(void)json_add_u32(object, "margin", volume->ledger.margin);
+}
+
+static void add_run(struct json *json, const struct ledger_run *run)
+{
+	struct json *object;
+
+	if (json_add_object(json, "last_run", &object) < 0)
+		return;
+	add_time(object, "started", run->started);
+	add_time(object, "ended", run->ended);
+	(void)json_add_bool(object, "repair", run->repair);
+	(void)json_add_bool(object, "deep", run->deep);
+	(void)json_add_u64(object, "verified", run->bytes);
+	(void)json_add_u64(object, "found", run->found);
+	(void)json_add_u64(object, "repaired", run->repaired);
+	(void)json_add_u64(object, "lost", run->lost);
+}
+
+static int print_safety_json(const struct safety *safety)
+{
+	autoptr(json) json = json_object_new();
+	struct json *array;
+
+	if (!json)
+		return -ENOMEM;
+	(void)json_add_string(json, "verdict", safety_name(safety->verdict));
+	if (safety->advice)
+		(void)json_add_string(json, "next", safety->advice);
+	(void)json_add_u64(json, "payload", safety->payload);
+	(void)json_add_u64(json, "unprotected_against_volume_loss", safety->payload);
+	(void)json_add_u64(json, "stripes", safety->stripes);
+	(void)json_add_u64(json, "stripes_unverified", safety->unverified);
+	(void)json_add_u64(json, "damaged", safety->damaged);
+	(void)json_add_u64(json, "lost", safety->lost);
+	(void)json_add_u64(json, "volumes_away", safety->away);
+	if (safety->margin != UINT_MAX)
+		(void)json_add_u32(json, "margin", safety->margin);
+	add_time(json, "oldest_verification", safety->oldest);
+	if (safety->any_run)
+		add_run(json, &safety->run);
+	if (json_add_array(json, "volumes", &array) == 0)
+		for (size_t i = 0; i < safety->count; i++)
+			add_volume(array, &safety->volumes[i]);
+	print_json(json);
+	return 0;
+}
+
+static enum exit_code code_of(const struct safety *safety)
+{
+	if (safety->verdict == SAFETY_LOST)
+		return CODE_LOST;
+	return safety->verdict == SAFETY_SAFE ? CODE_DONE : CODE_PARTIAL;
+}
+
+static enum exit_code run(struct invocation *invocation)
+{
+	int64_t now = clock_realtime_ns();
+	autoptr(archive) archive = NULL;
+	struct safety safety = { 0 };
+	struct error err = { 0 };
+	enum exit_code code;
+	int r;
+
+	code = session_open(invocation, SESSION_READ, &archive);
+	if (code != CODE_DONE)
+		return code;
+	r = safety_get(archive, now, &safety, &err);
+	if (r < 0)
+		return session_fail_lookup(r, &err);
+	if (invocation->json)
+		r = print_safety_json(&safety);
+	else if (!invocation->quiet)
+		print_safety(invocation, &safety, now);
+	code = r < 0 ? fail(r, &err) : code_of(&safety);
+	safety_done(&safety);
+	return code;
+}
+
+const struct command command_status = {
+	.name = "status",
+	.summary = "say whether the data is safe, and what is due",
+	.usage = "",
+	.details =
+		"Goes by the ledger that 'health' keeps, and reads no volume. Exits "
+		"with 0 if all of it was verified\nwithin 30 days and is sound, with 3 "
+		"if something is due, damaged or away, with 4 if something is lost.",
+	.options = (const struct option_spec[]){ { 0 } },
+	.run = run,
+};

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* The ledger is believed about what was verified and found, and about nothing else. A stripe
+ * that it does not know counts as not verified, so an archive whose catalog was rebuilt is due
+ * as a whole.
+ */
+#include "cli/safety.h"
+
+#include "cli/volume_status.h"
+
+#include "archive/archive.h"
+#include "archive/volume_list.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DAY_NS INT64_C(86400000000000)
+
+const char *safety_name(enum safety_verdict verdict)
+{
+	static const char *const names[] = {
+		[SAFETY_SAFE] = "safe",
+		[SAFETY_DUE] = "due",
+		[SAFETY_DAMAGED] = "damaged",
+		[SAFETY_LOST] = "lost",
+	};
+
+	return names[verdict];
+}
+
+void safety_done(struct safety *safety)
+{
+	for (size_t i = 0; i < safety->count; i++)
+		volume_row_done(&safety->volumes[i].row);
+	free(safety->volumes);
+	*safety = (struct safety){ 0 };
+}
+
+/* Take @row over, and find out the rest. */
+static int get_volume(struct archive *archive, struct volume_row *row, int64_t now,
+		      struct safety_volume *volume, struct error *err)
+{
+	struct volume_status status = { 0 };
+	int r;
+
+	volume->row = *row;
+	*row = (struct volume_row){ 0 };
+	r = volume_status_get(archive, &volume->row, &status, err);
+	if (r < 0)
+		return r;
+	volume->attached = status.attached;
+	volume->allocated = status.allocated;
+	volume_status_done(&status);
+	r = ledger_summary(archive_catalog(archive), &volume->row.uuid, &volume->ledger,
+			   err);
+	if (r < 0)
+		return r;
+	if (volume->row.stripe_count > volume->ledger.stripes)
+		volume->unverified = volume->row.stripe_count - volume->ledger.stripes;
+	volume->old = volume->ledger.stripes > 0 &&
+		      volume->ledger.oldest < now - SAFETY_DUE_DAYS * DAY_NS;
+	return 0;
+}
+
+static void add_volume(struct safety *safety, const struct safety_volume *volume)
+{
+	safety->away += !volume->attached;
+	safety->payload += volume->row.payload_size;
+	safety->stripes += volume->row.stripe_count;
+	safety->unverified += volume->unverified;
+	safety->damaged += volume->ledger.damaged;
+	safety->lost += volume->ledger.lost;
+	if (volume->ledger.stripes > 0 &&
+	    (safety->oldest == 0 || volume->ledger.oldest < safety->oldest))
+		safety->oldest = volume->ledger.oldest;
+	if (volume->ledger.margin < safety->margin)
+		safety->margin = volume->ledger.margin;
+}
+
+static bool any_old(const struct safety *safety)
+{
+	for (size_t i = 0; i < safety->count; i++)
+		if (safety->volumes[i].old)
+			return true;
+	return false;
+}
+
+/* The worst comes first. */
+static void judge(struct safety *safety)
+{
+	if (safety->lost > 0 || (safety->any_run && safety->run.lost > 0)) {
+		safety->verdict = SAFETY_LOST;
+		safety->advice = "health --check"; /* it says which files */
+	} else if (safety->damaged > 0) {
+		safety->verdict = SAFETY_DAMAGED;
+		safety->advice = "health";
+	} else if (safety->any_run && safety->run.ended == 0) {
+		safety->verdict = SAFETY_DUE;
+		safety->advice = "health --resume";
+	} else if (safety->unverified > 0 || any_old(safety)) {
+		safety->verdict = SAFETY_DUE;
+		safety->advice = "health --older-than 30d";
+	} else if (safety->away > 0) {
+		safety->verdict = SAFETY_DUE;
+		safety->advice = "volume list"; /* it says which to attach */
+	}
+}
+
+int safety_get(struct archive *archive, int64_t now, struct safety *safety_out,
+	       struct error *err)
+{
+	autovolume_list struct volume_list list = { 0 };
+	struct safety safety = { .margin = UINT_MAX };
+	int r;
+
+	r = volume_list_load(archive_catalog(archive), &list, err);
+	if (r < 0)
+		return r;
+	safety.volumes = calloc(list.count + 1, sizeof(*safety.volumes));
+	if (!safety.volumes)
+		return error_set(err, -ENOMEM, "no memory for the list of volumes");
+	for (size_t i = 0; i < list.count && r == 0; i++) {
+		struct safety_volume *volume = &safety.volumes[safety.count++];
+
+		r = get_volume(archive, &list.rows[i], now, volume, err);
+		add_volume(&safety, volume);
+	}
+	if (r == 0)
+		r = ledger_last_run(archive_catalog(archive), &safety.run, err);
+	safety.any_run = r == 0;
+	if (r < 0) {
+		safety_done(&safety);
+		return r;
+	}
+	judge(&safety);
+	*safety_out = safety;
+	return 0;
+}

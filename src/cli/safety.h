@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Whether an archive's data is safe, as far as the ledger knows: what `status` shows. Reads no
+ * volume. Main thread.
+ */
+#include "catalog/ledger.h"
+#include "catalog/placement.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct archive;
+struct error;
+
+#define SAFETY_DUE_DAYS 30u /* after which a stripe is to be verified again */
+
+struct safety_volume {
+	struct volume_row row; /* owned */
+	bool attached;
+	uint64_t allocated; /* bytes on the medium */
+	struct ledger_summary ledger;
+	uint64_t unverified; /* stripes that never were */
+	bool old;            /* the oldest verification is due again */
+};
+
+enum safety_verdict {
+	SAFETY_SAFE,    /* all of it was verified, not long ago */
+	SAFETY_DUE,     /* some was never verified, or long ago, or is not attached */
+	SAFETY_DAMAGED, /* with damage that can be repaired */
+	SAFETY_LOST,    /* something can't be brought back */
+};
+
+struct safety {
+	struct safety_volume *volumes; /* owned */
+	size_t count;
+	size_t away; /* volumes that are not attached */
+	uint64_t payload, unverified, stripes, damaged, lost;
+	int64_t oldest;  /* verification, of all; 0: none */
+	unsigned margin; /* extents that every verified stripe can still lose; UINT_MAX */
+	bool any_run;
+	struct ledger_run run; /* the last one */
+	enum safety_verdict verdict;
+	const char
+		*advice; /* the command that comes next, without "blockframe"; or NULL */
+};
+
+int safety_get(struct archive *archive, int64_t now, struct safety *safety_out,
+	       struct error *err);
+void safety_done(struct safety *safety);
+
+const char *safety_name(enum safety_verdict verdict);
