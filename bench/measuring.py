@@ -13,15 +13,15 @@ ENVIRONMENT = dict(os.environ, RESTIC_PASSWORD='bench', BORG_PASSPHRASE='',
                    BORG_RELOCATED_REPO_ACCESS_IS_OK='yes')
 
 
-def run(*command, stdout=subprocess.DEVNULL, cwd=None):
-    """Seconds and peak memory in KiB of one command, which must succeed."""
+def run(*command, stdout=subprocess.DEVNULL, cwd=None, expect=0):
+    """Seconds and peak memory in KiB of one command, which must end with that exit code."""
     start = time.monotonic()
     process = subprocess.Popen([str(c) for c in command], stdout=stdout,
                                stderr=subprocess.PIPE, env=ENVIRONMENT, cwd=cwd)
     error = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.monotonic() - start
-    if status != 0:
+    if os.waitstatus_to_exitcode(status) != expect:
         sys.exit(f'{" ".join(map(str, command))}: status {status}: {error.decode()[-400:]}')
     return seconds, usage.ru_maxrss
 

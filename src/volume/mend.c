@@ -34,16 +34,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A session under way. Both buffers hold a leaf and are aligned. */
+#define RUN_BLOCKS_MAX (MEND_RUN_MAX / PAGE_SIZE_BYTES)
+
+/* A session under way. Both buffers hold the longest run and are aligned. */
 struct mending {
 	const struct mend_terms *terms;
 	const struct stripe_view *view;
 	struct rewriter *rewriter;
-	uint8_t *found;    /* on the medium */
-	uint8_t *right;    /* what must be there; scratch before that */
-	uint16_t readable; /* blocks of @found */
-	bool place_known;  /* step 4 was taken */
+	uint8_t *found;                /* on the medium */
+	uint8_t *right;                /* what must be there; scratch before that */
+	bool readable[RUN_BLOCKS_MAX]; /* blocks of @found */
+	bool place_known;              /* step 4 was taken */
 	bool wrote;
+};
+
+/* Damages that lie side by side, and are read and written together. */
+struct run {
+	struct damage **damages;
+	size_t count;
+	uint64_t offset;
+	size_t size; /* bytes */
 };
 
 static bool is_right(const struct damage *damage, const uint8_t *bytes)
@@ -53,48 +63,48 @@ static bool is_right(const struct damage *damage, const uint8_t *bytes)
 	return memcmp(bytes, damage->right, damage->size) == 0;
 }
 
-static uint16_t block_bits(uint32_t size)
-{
-	return (uint16_t)((1u << size / PAGE_SIZE_BYTES) - 1);
-}
-
-/* Read whole blocks, as many as a leaf has at most; what is unreadable is zero, and missing
- * from *readable_out. */
+/* Read whole blocks to @data; what is unreadable is zero, and false in @readable. */
 static int read_blocks(struct rewriter *rewriter, uint64_t offset, uint8_t *data,
-		       uint32_t size, uint16_t *readable_out, struct error *err)
+		       size_t size, bool *readable, struct error *err)
 {
-	unsigned count = size / PAGE_SIZE_BYTES;
+	size_t count = size / PAGE_SIZE_BYTES;
 	int r = rewriter_read(rewriter, offset, data, size, err);
 
-	*readable_out = block_bits(size);
+	for (size_t i = 0; i < count; i++)
+		readable[i] = true;
 	if (r == 0 || !is_medium_error(r))
 		return r;
-	for (unsigned i = 0; i < count; i++) {
-		uint8_t *block = data + (size_t)i * PAGE_SIZE_BYTES;
+	for (size_t i = 0; i < count; i++) {
+		uint8_t *block = data + i * PAGE_SIZE_BYTES;
 
-		r = rewriter_read(rewriter, offset + (uint64_t)i * PAGE_SIZE_BYTES, block,
+		r = rewriter_read(rewriter, offset + i * PAGE_SIZE_BYTES, block,
 				  PAGE_SIZE_BYTES, err);
 		if (r < 0 && !is_medium_error(r))
 			return r;
 		if (r == 0)
 			continue;
 		memset(block, 0, PAGE_SIZE_BYTES);
-		*readable_out &= (uint16_t) ~(1u << i);
+		readable[i] = false;
 	}
 	return 0;
 }
 
-/* Read the medium. 1 if it is as it must be, 0 if not. */
-static int check_medium(struct mending *mending, const struct damage *damage,
-			struct error *err)
+/* Whether @damage, in @run, is right as it was read. */
+static bool found_right(const struct mending *mending, const struct run *run,
+			const struct damage *damage)
 {
-	int r = read_blocks(mending->rewriter, damage->offset, mending->found,
-			    damage->size, &mending->readable, err);
+	size_t at = (size_t)(damage->offset - run->offset);
 
-	if (r < 0)
-		return r;
-	return mending->readable == block_bits(damage->size) &&
-	       is_right(damage, mending->found);
+	for (size_t i = 0; i < damage->size / PAGE_SIZE_BYTES; i++)
+		if (!mending->readable[at / PAGE_SIZE_BYTES + i])
+			return false;
+	return is_right(damage, mending->found + at);
+}
+
+static int read_run(struct mending *mending, const struct run *run, struct error *err)
+{
+	return read_blocks(mending->rewriter, run->offset, mending->found, run->size,
+			   mending->readable, err);
 }
 
 static bool exists(const struct rewriter *rewriter, uint64_t offset, uint64_t size)
@@ -109,14 +119,14 @@ static int extent_in_place(struct mending *mending, unsigned extent, bool *in_pl
 	const struct stripe_view *view = mending->view;
 	unsigned pages = extent_page_count(view->info, extent);
 	uint64_t offset = extent_offset(view->info, extent);
-	uint16_t readable;
+	bool scratch[LEAF_SECTORS];
 	struct page page;
 	int r;
 
 	if (!exists(mending->rewriter, offset, (uint64_t)pages * PAGE_SIZE_BYTES))
 		return 0;
 	r = read_blocks(mending->rewriter, offset, mending->right,
-			pages * PAGE_SIZE_BYTES, &readable, err);
+			(size_t)pages * PAGE_SIZE_BYTES, scratch, err);
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < pages && !*in_place_out; i++)
@@ -143,14 +153,13 @@ static int begins_as_another(struct mending *mending, bool *another_out,
 			     struct error *err)
 {
 	uint64_t size = mending->rewriter->size;
-	uint16_t readable;
+	bool scratch[LEAF_SECTORS];
 	struct page page;
 	int r;
 
 	if (size > LEAF_SIZE)
 		size = LEAF_SIZE;
-	r = read_blocks(mending->rewriter, 0, mending->right, (uint32_t)size, &readable,
-			err);
+	r = read_blocks(mending->rewriter, 0, mending->right, (size_t)size, scratch, err);
 	if (r < 0)
 		return r;
 	*another_out =
@@ -192,24 +201,49 @@ static int check_place(struct mending *mending, unsigned extent, struct error *e
 	return 0;
 }
 
-static bool block_differs(const struct mending *mending, unsigned block)
+static bool block_differs(const struct mending *mending, size_t block)
 {
-	size_t at = (size_t)block * PAGE_SIZE_BYTES;
+	size_t at = block * PAGE_SIZE_BYTES;
 
-	return !(mending->readable & 1u << block) ||
+	return !mending->readable[block] ||
 	       memcmp(mending->found + at, mending->right + at, PAGE_SIZE_BYTES) != 0;
 }
 
-/* Step 5. */
-static int overwrite(struct mending *mending, struct damage *damage, struct error *err)
+/* Note @count blocks from number @first of @run on as written, where they belong. */
+static void count_blocks(const struct run *run, size_t first, size_t count)
 {
-	unsigned count = damage->size / PAGE_SIZE_BYTES;
-	unsigned end;
+	for (size_t i = 0; i < run->count; i++) {
+		struct damage *damage = run->damages[i];
+		size_t start = (size_t)(damage->offset - run->offset) / PAGE_SIZE_BYTES;
+		size_t end = start + damage->size / PAGE_SIZE_BYTES;
 
-	memcpy(mending->right, damage->right, damage->size);
+		if (start < first)
+			start = first;
+		if (end > first + count)
+			end = first + count;
+		if (start < end)
+			damage->blocks += (unsigned)(end - start);
+	}
+}
+
+/* Step 5. What is right already is put in the place of what was found, so only damage
+ * differs. */
+static int overwrite(struct mending *mending, const struct run *run, struct error *err)
+{
+	size_t count = run->size / PAGE_SIZE_BYTES;
+	size_t end;
+
+	memcpy(mending->right, mending->found, run->size);
+	for (size_t i = 0; i < run->count; i++) {
+		const struct damage *damage = run->damages[i];
+
+		if (damage->result != MEND_SOUND)
+			memcpy(mending->right + (damage->offset - run->offset),
+			       damage->right, damage->size);
+	}
 	crash_point("volume.repair.write");
-	for (unsigned i = 0; i < count; i = end + 1) {
-		size_t at = (size_t)i * PAGE_SIZE_BYTES;
+	for (size_t i = 0; i < count; i = end + 1) {
+		size_t at = i * PAGE_SIZE_BYTES;
 		int r;
 
 		for (end = i; end < count && block_differs(mending, end);)
@@ -218,98 +252,194 @@ static int overwrite(struct mending *mending, struct damage *damage, struct erro
 			continue;
 		if (mending->wrote)
 			crash_point("volume.repair.between");
-		r = rewriter_write(mending->rewriter, damage->offset + at,
-				   mending->right + at,
-				   (size_t)(end - i) * PAGE_SIZE_BYTES, err);
+		r = rewriter_write(mending->rewriter, run->offset + at,
+				   mending->right + at, (end - i) * PAGE_SIZE_BYTES, err);
 		if (r < 0)
 			return r;
 		mending->wrote = true;
-		damage->blocks += end - i;
+		count_blocks(run, i, end - i);
 	}
 	return 0;
 }
 
 /* Steps 3 to 5. */
-static int mend_one(struct mending *mending, struct damage *damage, struct error *err)
+static int mend_run(struct mending *mending, const struct run *run, struct error *err)
 {
+	bool sound = true;
 	int r;
 
-	if (!exists(mending->rewriter, damage->offset, damage->size))
-		return error_set(err, -ERANGE, "it lies behind the end of the file");
-	r = check_medium(mending, damage, err);
-	if (r != 0)
-		return r < 0 ? r : MEND_SOUND;
-	r = check_place(mending, damage->extent, err);
+	r = read_run(mending, run, err);
 	if (r < 0)
 		return r;
-	return overwrite(mending, damage, err);
-}
+	for (size_t i = 0; i < run->count; i++) {
+		struct damage *damage = run->damages[i];
 
-/* Step 6 for what was written: sync all of it. */
-static int sync_written(struct mending *mending, const struct damage *damages,
-			size_t count, struct error *err)
-{
-	uint64_t start = UINT64_MAX;
-	uint64_t end = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		if (damages[i].blocks == 0)
-			continue;
-		if (damages[i].offset < start)
-			start = damages[i].offset;
-		if (damages[i].offset + damages[i].size > end)
-			end = damages[i].offset + damages[i].size;
+		damage->result =
+			found_right(mending, run, damage) ? MEND_SOUND : MEND_WRITTEN;
+		sound &= damage->result == MEND_SOUND;
 	}
-	crash_point("volume.repair.written");
-	return rewriter_sync(mending->rewriter, start, end - start, err);
+	if (sound)
+		return 0;
+	r = check_place(mending, run->damages[0]->extent, err);
+	if (r < 0)
+		return r;
+	return overwrite(mending, run, err);
 }
 
-static int check_written(struct mending *mending, const struct damage *damage,
-			 struct error *err)
-{
-	int r = check_medium(mending, damage, err);
+/* ---- all of them ---- */
 
-	if (r == 0)
-		return error_set(err, -EIO, "the medium does not keep what is written");
-	return r < 0 ? r : MEND_WRITTEN;
-}
+/* Damages in the order of the volume, those that exist. */
+struct work {
+	struct damage **damages;
+	size_t count;
+	int first;         /* failure; 0: none */
+	struct error *err; /* of that */
+};
 
-static void note(int r, const struct error *why, int *first, struct error *err)
+static void note(struct work *work, int r, const struct error *why)
 {
-	if (r >= 0 || *first < 0)
+	if (r >= 0 || work->first < 0)
 		return;
-	*first = r;
-	if (err)
-		*err = *why;
+	work->first = r;
+	if (work->err)
+		*work->err = *why;
 }
 
-/* Steps 3 to 6 for all; the first failure. */
-static int mend_all(struct mending *mending, struct damage *damages, size_t count,
-		    struct error *err)
+static int compare(const void *a, const void *b)
+{
+	const struct damage *x = *(struct damage *const *)a;
+	const struct damage *y = *(struct damage *const *)b;
+
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* What lies behind the end of the file fails by itself; it says nothing of the rest. */
+static void sort(struct work *work, struct mending *mending, struct damage *damages,
+		 size_t count)
 {
 	struct error why = { 0 };
-	int first = 0;
-	int r = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		if (r >= 0 || r == -ERANGE) /* what is missing says nothing of the rest */
-			r = mend_one(mending, &damages[i], &why);
-		damages[i].result = r;
-		note(r, &why, &first, err);
+		damages[i].result = MEND_WRITTEN;
+		if (exists(mending->rewriter, damages[i].offset, damages[i].size)) {
+			work->damages[work->count++] = &damages[i];
+			continue;
+		}
+		damages[i].result =
+			error_set(&why, -ERANGE, "it lies behind the end of the file");
+		note(work, -ERANGE, &why);
+	}
+	if (work->count > 0)
+		qsort(work->damages, work->count, sizeof(*work->damages), compare);
+}
+
+/* The run that begins with damage number @first. */
+static struct run run_from(const struct work *work, size_t first)
+{
+	struct run run = { .damages = work->damages + first,
+			   .offset = work->damages[first]->offset };
+
+	for (size_t i = first; i < work->count; i++) {
+		const struct damage *damage = work->damages[i];
+
+		if (damage->offset != run.offset + run.size ||
+		    run.size + damage->size > MEND_RUN_MAX)
+			break;
+		run.size += damage->size;
+		run.count++;
+	}
+	return run;
+}
+
+static void fail_from(struct work *work, size_t first, int r, const struct error *why)
+{
+	for (size_t i = first; i < work->count; i++)
+		if (work->damages[i]->result != MEND_SOUND)
+			work->damages[i]->result = r;
+	note(work, r, why);
+}
+
+/* Step 6: sync all of it. */
+static int sync_written(struct mending *mending, const struct work *work,
+			struct error *err)
+{
+	const struct damage *last = work->damages[work->count - 1];
+	uint64_t start = work->damages[0]->offset;
+
+	crash_point("volume.repair.written");
+	return rewriter_sync(mending->rewriter, start, last->offset + last->size - start,
+			     err);
+}
+
+/* And read it again. */
+static void check_written(struct mending *mending, const struct run *run,
+			  struct work *work)
+{
+	struct error why = { 0 };
+	int r = read_run(mending, run, &why);
+
+	for (size_t i = 0; i < run->count; i++) {
+		struct damage *damage = run->damages[i];
+
+		if (damage->result != MEND_WRITTEN)
+			continue;
+		if (r == 0 && !found_right(mending, run, damage))
+			damage->result = error_set(
+				&why, -EIO, "the medium does not keep what is written");
+		else if (r < 0)
+			damage->result = r;
+		note(work, damage->result, &why);
+	}
+}
+
+static bool any_written(const struct run *run)
+{
+	for (size_t i = 0; i < run->count; i++)
+		if (run->damages[i]->result == MEND_WRITTEN)
+			return true;
+	return false;
+}
+
+/* Steps 3 to 6 for all. */
+static void mend_all(struct mending *mending, struct work *work)
+{
+	struct error why = { 0 };
+	struct run run;
+	int r = 0;
+
+	for (size_t i = 0; i < work->count && r == 0; i += run.count) {
+		run = run_from(work, i);
+		r = mend_run(mending, &run, &why);
+		if (r < 0)
+			fail_from(work, i, r, &why);
 	}
 	if (!mending->wrote)
-		return first;
-	r = sync_written(mending, damages, count, &why);
-	note(r, &why, &first, err);
-	if (r == 0)
-		crash_point("volume.repair.synced");
-	for (size_t i = 0; i < count; i++) {
-		if (damages[i].result != MEND_WRITTEN)
-			continue;
-		damages[i].result = r < 0 ? r : check_written(mending, &damages[i], &why);
-		note(damages[i].result, &why, &first, err);
+		return;
+	r = sync_written(mending, work, &why);
+	if (r < 0) {
+		fail_from(work, 0, r, &why);
+		return;
 	}
-	return first;
+	crash_point("volume.repair.synced");
+	for (size_t i = 0; i < work->count; i += run.count) {
+		run = run_from(work, i);
+		if (any_written(&run))
+			check_written(mending, &run, work);
+	}
+}
+
+/* Bytes of the longest run, at least a leaf: so much looking at pages takes. */
+static size_t longest_run(const struct work *work)
+{
+	size_t longest = LEAF_SIZE;
+	struct run run;
+
+	for (size_t i = 0; i < work->count; i += run.count) {
+		run = run_from(work, i);
+		if (run.size > longest)
+			longest = run.size;
+	}
+	return longest;
 }
 
 static int fail_all(struct damage *damages, size_t count, int r)
@@ -323,23 +453,31 @@ int mend(struct backend *backend, const struct stripe_view *view,
 	 const struct mend_terms *terms, struct damage *damages, size_t count,
 	 struct error *err)
 {
-	autofree uint8_t *buffers = aligned_alloc(BACKEND_ALIGNMENT, MEND_MEMORY);
-	autoptr(rewriter) rewriter = NULL;
+	autofree struct damage **order = calloc(count, sizeof(struct damage *));
 	struct mending mending = { .view = view, .terms = terms };
+	struct work work = { .damages = order, .err = err };
+	autoptr(rewriter) rewriter = NULL;
+	autofree uint8_t *buffers = NULL;
+	size_t longest;
 	int r;
 
 	for (size_t i = 0; i < count; i++)
 		damages[i].blocks = 0;
-	if (!buffers)
-		return fail_all(damages, count,
-				error_set_errno(err, -ENOMEM, "two leaves"));
 	crash_point("volume.repair.begin");
-	r = backend_open_rewriter(backend, terms->patience_ms, &rewriter, err);
+	r = order ? backend_open_rewriter(backend, terms->patience_ms, &rewriter, err)
+		  : error_set_errno(err, -ENOMEM, "a repair");
 	if (r < 0)
 		return fail_all(damages, count, r);
 	crash_point("volume.repair.locked");
 	mending.rewriter = rewriter;
+	sort(&work, &mending, damages, count);
+	longest = longest_run(&work);
+	buffers = aligned_alloc(BACKEND_ALIGNMENT, 2 * longest);
+	if (!buffers)
+		return fail_all(damages, count,
+				error_set_errno(err, -ENOMEM, "a repair"));
 	mending.found = buffers;
-	mending.right = buffers + LEAF_SIZE;
-	return mend_all(&mending, damages, count, err);
+	mending.right = buffers + longest;
+	mend_all(&mending, &work);
+	return work.first;
 }

@@ -16,7 +16,9 @@ struct backend;
 struct error;
 struct leaf_entry;
 
-#define MEND_MEMORY (2u * LEAF_SIZE) /* bytes that a call takes */
+/* Places that lie side by side are read and written together, up to so many bytes. A call
+ * takes twice the longest run of them, and at least two leaves. */
+#define MEND_RUN_MAX (1u << 20)
 
 enum mend_result {
 	MEND_WRITTEN = 0, /* overwritten, and read again */
