@@ -11,6 +11,7 @@
 #include "archive/health_log.h"
 #include "archive/health_run.h"
 #include "archive/lock.h"
+#include "archive/volume_folder.h"
 #include "archive/volume_list.h"
 #include "archive/volume_set.h"
 #include "base/budget.h"
@@ -23,6 +24,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 void health_report_done(struct health_report *report)
 {
@@ -61,6 +63,30 @@ bool health_found_damage(const struct health_report *report)
 
 /* ---- preparing ---- */
 
+/* The file that was the volume when it was last seen, if it is no volume at all any more: what
+ * is left of it may still be repaired. One that is another volume by now is not it. */
+static int find_remains(struct health_run *run, const struct volume_row *row,
+			char **file_out, struct error *err)
+{
+	int folder = archive_volume_folder(run->archive);
+	struct volume_file file = { .name = row->file };
+	bool remains;
+	struct stat st;
+	int r;
+
+	if (!row->file || !row->file[0] || fstatat(folder, row->file, &st, 0) < 0)
+		return 0;
+	r = volume_folder_identify(folder, NULL, &file, err);
+	remains = r == 0 && (file.state == VOLUME_FILE_UNSTARTED ||
+			     file.state == VOLUME_FILE_UNREADABLE);
+	free(file.info);
+	free(file.problem);
+	if (r < 0 || !remains)
+		return r;
+	*file_out = strdup(row->file);
+	return *file_out ? 0 : error_set(err, -ENOMEM, "no memory for a name");
+}
+
 static int add_volume(struct health_run *run, const struct volume_row *row,
 		      struct error *err)
 {
@@ -84,9 +110,11 @@ static int add_volume(struct health_run *run, const struct volume_row *row,
 		return error_set(err, -ENOMEM, "no memory for the list of volumes");
 	r = volume_set_find_file(archive_volumes(run->archive), &row->uuid, &volume->file,
 				 err);
-	if (r == 0)
+	if (r == -ENOMEDIUM)
+		r = find_remains(run, row, &volume->file, err);
+	if (volume->file)
 		run->total += row->payload_size + row->parity_size;
-	return r == -ENOMEDIUM ? 0 : r;
+	return r;
 }
 
 static int list_volumes(struct health_run *run, const struct volume_list *list,

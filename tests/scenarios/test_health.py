@@ -285,4 +285,16 @@ def test_damage_far_beyond_is_lost_and_ends_nothing(archive, rng):
     for name in 'large', 'other':
         archive.run('cat', f'/tree/{name}', expect=LOST if f'tree/{name}' in lost else DONE)
     write_at(archive.volume, 0, rng.randbytes(size))
-    archive.run('health', expect=(LOST, FAILED, DONE))
+    report = archive.run('health', '--json', expect=LOST).json()
+    assert report['volumes'][0]['problem'] and not report['volumes'][0]['checked']
+
+
+def test_a_volume_that_nothing_names_any_more_is_healed(archive, rng):
+    """Its first extents and its last ones are gone; its name is known to the catalog."""
+    before = bytes_of(archive)
+    stripes = read_stripes(archive.volume)
+    for stripe in stripes[0], stripes[-1]:
+        for extent in stripe.extents[:3]:
+            write_at(archive.volume, extent.offset, rng.randbytes(extent.end - extent.offset))
+    archive.run('health', expect=PARTIAL)
+    assert bytes_of(archive) == before
