@@ -474,6 +474,35 @@ static void the_beginning_of_another_volume_is_not_overwritten(void **state)
 	image_done(&other);
 }
 
+/* Without parity nothing brings a leaf back; but pages follow from records and leaves. */
+static void pages_come_back_without_any_parity(void **state)
+{
+	static const struct image_shape bare = { 3, 0, 2, 0, 3, 300000, 0 };
+	struct scrubbed *f = *state;
+	const struct stripe_info *info;
+	uint8_t *before;
+
+	image_add_data(&f->image, &bare);
+	image_add_record(&f->image, STRIPE_COMMIT, 0, 100);
+	publish(f);
+	backend_free(f->backend);
+	f->backend = backend_watched_open(f->path, &f->watch);
+	info = &f->image.stripes[STRIPES];
+	noise(f, extent_offset(info, 0), 2 * PAGE);
+	noise(f, extent_offset(info, 2), PAGE);
+	assert_int_equal(scrub(f, true), 0);
+	assert_int_equal(f->report.repaired, 3);
+	expect_healed(f);
+
+	noise(f, entry_offset(info, 1, 2), PAGE);
+	before = look(f);
+	assert_int_equal(scrub(f, true), 0);
+	assert_int_equal(f->report.lost, 1);
+	assert_int_equal(f->margin, 0);
+	expect_bytes(f, before);
+	free(before);
+}
+
 static void gaps_are_made_zero_and_the_tail_is_left_alone(void **state)
 {
 	static const struct image_shape torn = { 4, 3, 2, 0, 4, 290000, 0 };
@@ -735,6 +764,7 @@ int main(void)
 		scrub_test(a_burst_of_m_extents_is_healed_wherever_it_starts),
 		scrub_test(blocks_that_belong_elsewhere_are_put_right),
 		scrub_test(the_beginning_of_another_volume_is_not_overwritten),
+		scrub_test(pages_come_back_without_any_parity),
 		scrub_test(gaps_are_made_zero_and_the_tail_is_left_alone),
 		scrub_test(a_lost_record_costs_what_it_listed),
 		scrub_test(a_volume_without_any_record_says_so),
