@@ -10,7 +10,7 @@ import shutil
 import pytest
 
 from golden import describe
-from program import Archive, DONE, FAILED
+from program import Archive, DONE, FAILED, PARTIAL
 from volume_map import read_stripes, write_at
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -57,6 +57,7 @@ def test_there_is_an_archive_of_the_present_version():
 def test_a_golden_archive_is_rebuilt_and_restored(program, golden, tmp_path):
     archive = copy_of(golden, program, tmp_path)
     if rebuild(archive, golden):
+        archive.run('health', '--check')
         check(archive, golden, tmp_path)
         archive.commit(golden / 'config.toml')  # and it goes on
 
@@ -64,8 +65,11 @@ def test_a_golden_archive_is_rebuilt_and_restored(program, golden, tmp_path):
 def test_a_golden_archive_is_repaired(program, golden, tmp_path, rng):
     """One extent of each stripe is lost."""
     archive = copy_of(golden, program, tmp_path)
+    before = archive.volume.read_bytes()
     for stripe in read_stripes(archive.volume):
         extent = rng.choice(stripe.extents)
         write_at(archive.volume, extent.offset, rng.randbytes(extent.end - extent.offset))
     if rebuild(archive, golden):
         check(archive, golden, tmp_path)
+        archive.run('health', expect=PARTIAL)
+        assert archive.volume.read_bytes() == before
