@@ -87,6 +87,14 @@ static int find_remains(struct health_run *run, const struct volume_row *row,
 	return *file_out ? 0 : error_set(err, -ENOMEM, "no memory for a name");
 }
 
+static int add_size(void *context, const struct stripe_info *stripe)
+{
+	uint64_t *total = context;
+
+	*total += stripe_written_size(stripe);
+	return 0;
+}
+
 static int add_volume(struct health_run *run, const struct volume_row *row,
 		      struct error *err)
 {
@@ -112,8 +120,9 @@ static int add_volume(struct health_run *run, const struct volume_row *row,
 				 err);
 	if (r == -ENOMEDIUM)
 		r = find_remains(run, row, &volume->file, err);
-	if (volume->file)
-		run->total += row->payload_size + row->parity_size;
+	if (r == 0 && volume->file)
+		r = catalog_visit_stripes(archive_catalog(run->archive), &row->uuid,
+					  add_size, &run->total, err);
 	return r;
 }
 

@@ -241,9 +241,21 @@ static int append_rest(struct health_run *run, struct health_volume *volume,
 	stripe_info_done(&own);
 	if (r == 0 && sealed)
 		r = backend_seal(backend, err);
+	else if (sealed &&
+		 fchmodat(archive_volume_folder(run->archive), volume->file, 0444, 0) < 0)
+		log_debug("'%s': its mode stays as it is", volume->file); /* a courtesy */
 	if (r == 0)
 		volume->appended = backend_position(backend) - before;
 	return r;
+}
+
+/* Whether a writer has appended meanwhile what was missing. */
+static bool is_complete(const struct health_run *run, const struct health_volume *volume)
+{
+	struct stat st;
+
+	return fstatat(archive_volume_folder(run->archive), volume->file, &st, 0) == 0 &&
+	       (uint64_t)st.st_size >= volume->scrub.end;
 }
 
 /* The last record's stripe goes on behind the volume's end. */
@@ -258,6 +270,10 @@ static int complete(struct health_run *run, struct health_volume *volume,
 	r = lock_take(archive_folder(run->archive), false, &lock_fd, err);
 	if (r < 0)
 		return r;
+	if (is_complete(run, volume)) {
+		volume->scrub.missing = 0;
+		return 0;
+	}
 	if (run->options->check)
 		return 0; /* nobody is writing: so it is damage */
 	r = append_rest(run, volume, &run->only, err);

@@ -22,12 +22,16 @@
 #include "volume/backend_cut.h"
 #include "volume/backend_scan.h"
 #include "volume/chain.h"
+#include "volume/mend.h"
 #include "volume/scrub_stripe.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Walking the chain, and one repair at a time. */
+#define RECORDS_MEMORY (CHAIN_MEMORY + 2u * MEND_RUN_MAX)
 
 struct walk {
 	struct scrub scrub;
@@ -239,12 +243,13 @@ int scrub_volume(const struct scrub_options *options, struct scrub_report *repor
 	mutex_init(&walk.scrub.mutex);
 	mutex_init(&walk.scrub.mending);
 	mutex_init(&walk.scrub.pacing);
-	r = budget_reserve(options->budget, CHAIN_MEMORY, "the records of a volume", err);
+	r = budget_reserve(options->budget, RECORDS_MEMORY, "the records of a volume",
+			   err);
 	if (r == 0) {
 		r = get_buffers(&walk, err);
 		if (r == 0)
 			r = run(&walk, err);
-		budget_release(options->budget, CHAIN_MEMORY);
+		budget_release(options->budget, RECORDS_MEMORY);
 	}
 	walk_done(&walk);
 	return r;
