@@ -65,7 +65,7 @@ static void judge(const struct leaf_run *run, unsigned entry, const uint8_t *byt
 /* Each leaf alone, sector by sector where that is needed. */
 static int read_singly(const struct leaf_run *run, uint8_t *buffer, struct error *err)
 {
-	struct stripe_view view = run->stripe->view;
+	struct stripe_view view = scrub_task_view(run->stripe);
 
 	for (unsigned i = run->first; i < run->first + run->count; i++) {
 		uint32_t size = entry_size(view.info, run->extent, i);

@@ -365,7 +365,7 @@ static int run_rows(const struct row_run *run, unsigned worker, struct error *er
 		return error_set_errno(err, -ENOMEM, "rows of a stripe");
 	rows->work = work;
 	rows->stripe = work->stripe;
-	rows->view = work->stripe->view;
+	rows->view = scrub_task_view(work->stripe);
 	rows->first = run->first;
 	rows->count = run->count;
 	rows->data = work->buffers[worker].data;

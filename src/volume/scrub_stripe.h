@@ -70,6 +70,9 @@ int scrub_interrupted(struct error *err); /* -EINTR */
 /* Note that @size bytes are about to be read, waiting as the rate says. */
 void scrub_pace(struct scrub *scrub, uint64_t size);
 
+/* The stripe's view for a task: with a tally of its own. */
+struct stripe_view scrub_task_view(const struct scrub_stripe *stripe);
+
 /* Tell a finding, unless it lies behind the volume's end. */
 void scrub_tell(struct scrub_stripe *stripe, const struct scrub_finding *finding);
 /* A finding about page or leaf @index of @extent, but for its outcome. */

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* A table is a list of what leaves are, and an extent's hash proves all of it at once. So a
+ * list may come from anywhere:
+ *
+ *   leaves   what they are now: right if none of them is bad, however many of the pages are
+ *   rows     what they must be, as far as k sound leaves of a row are known; the others as
+ *            they are now
+ *
+ * The second is how an extent comes back of which nothing is left. A table that was proved
+ * makes its leaves known, and with these another extent's rows may be complete: so it is done
+ * again until nothing new is learnt.
+ */
+#include "volume/scrub_tables.h"
+
+#include "base/error.h"
+#include "volume/extent_table.h"
+#include "volume/scrub_leaves.h"
+#include "volume/scrub_pages.h"
+#include "volume/scrub_rows.h"
+#include "volume/scrub_stripe.h"
+#include "volume/table_cache.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Take @entries for the table of @extent if they have the hash that the record gives. The
+ * leaves are judged by it then. */
+static void adopt_table(struct scrub_stripe *stripe, unsigned extent,
+			const struct leaf_entry *medium, const struct leaf_entry *entries)
+{
+	struct scrub_extent *known = &stripe->extents[extent];
+	struct extent_table *table = known->table;
+	struct hash hash;
+
+	extent_hash(entries, table->count, &hash);
+	if (!hash_equal(&hash, &stripe->view.info->extents[extent].hash))
+		return;
+	memcpy(table->entries, entries, table->count * sizeof(*entries));
+	table->verified = true;
+	table_cache_put(stripe->tables, &stripe->view, extent, table);
+	for (unsigned i = 0; i < table->count; i++)
+		if (known->leaves[i] == LEAF_UNKNOWN)
+			known->leaves[i] =
+				memcmp(&medium[i], &entries[i], sizeof(*entries)) == 0
+					? LEAF_SOUND
+					: LEAF_BAD;
+}
+
+/* An extent without a verified table that is being described. The table holds the entries in
+ * the making, @medium what the leaves are. */
+static int describe_from_leaves(struct scrub_stripe *stripe, unsigned extent,
+				struct leaf_entry *medium, struct error *err)
+{
+	struct extent_table *table = stripe->extents[extent].table;
+	int r;
+
+	r = scrub_leaves_describe(stripe, extent, medium, err);
+	if (r < 0)
+		return r;
+	memcpy(table->entries, medium, table->count * sizeof(*medium));
+	adopt_table(stripe, extent, medium, table->entries);
+	return 0;
+}
+
+/* The entries of the page area of parity extent @extent, if its pages are all known. */
+static int describe_parity_pages(struct scrub_stripe *stripe, unsigned extent,
+				 struct error *err)
+{
+	const struct stripe_info *info = stripe->view.info;
+	autofree uint8_t *pages = malloc(LEAF_SIZE);
+	struct extent_table *table = stripe->extents[extent].table;
+
+	if (!pages)
+		return error_set_errno(err, -ENOMEM, "parity pages");
+	/* One leaf holds them all: geometry_page_leaves() is 1. */
+	if (extent_is_parity(info, extent) &&
+	    scrub_parity_pages_make(stripe, extent, pages))
+		leaf_entry_fill(&table->entries[0], pages, entry_size(info, extent, 0));
+	return 0;
+}
+
+/* Describe from the rows what is left. Each table that comes back may make rows complete that
+ * another one needs: 1 if one did. */
+static int describe_from_rows(struct scrub_stripe *stripe, struct leaf_entry **mediums,
+			      struct error *err)
+{
+	int progress = 0;
+	int r;
+
+	r = scrub_rows_describe(stripe, err);
+	/* Data extents come first: the parity pages follow from theirs. */
+	for (unsigned i = 0; r == 0 && i < stripe->count; i++) {
+		const struct extent_table *table = stripe->extents[i].table;
+
+		if (table->verified)
+			continue;
+		r = describe_parity_pages(stripe, i, err);
+		if (r < 0)
+			return r;
+		adopt_table(stripe, i, mediums[i], table->entries);
+		progress |= table->verified;
+	}
+	return r < 0 ? r : progress;
+}
+
+static int recover_extents(struct scrub_stripe *stripe, struct leaf_entry **mediums,
+			   struct error *err)
+{
+	int r;
+
+	for (unsigned i = 0; i < stripe->count; i++) {
+		if (stripe->extents[i].table->verified)
+			continue;
+		r = describe_from_leaves(stripe, i, mediums[i], err);
+		if (r < 0)
+			return r;
+	}
+	do {
+		r = describe_from_rows(stripe, mediums, err);
+	} while (r > 0);
+	return r;
+}
+
+int scrub_tables_recover(struct scrub_stripe *stripe, struct error *err)
+{
+	autofree struct leaf_entry **mediums =
+		calloc(stripe->count, sizeof(struct leaf_entry *));
+	bool any = false;
+	int r = 0;
+
+	if (!mediums)
+		return error_set_errno(err, -ENOMEM, "tables");
+	for (unsigned i = 0; i < stripe->count && r == 0; i++) {
+		const struct extent_table *table = stripe->extents[i].table;
+
+		if (table->verified)
+			continue;
+		any = true;
+		mediums[i] = calloc(table->count, sizeof(*mediums[i]));
+		if (!mediums[i])
+			r = error_set_errno(err, -ENOMEM, "tables");
+	}
+	if (r == 0 && any)
+		r = recover_extents(stripe, mediums, err);
+	for (unsigned i = 0; i < stripe->count; i++)
+		free(mediums[i]);
+	return r;
+}
