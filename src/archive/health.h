@@ -49,8 +49,9 @@ struct health_report {
 	struct damage_list damage;
 	struct health_files files;
 	bool resumed;
-	bool ledger_behind; /* a commit kept the catalog: not all was entered */
-	uint64_t bytes;     /* verified */
+	int ledger_code; /* why not all was entered in the ledger, a negative errno: -EBUSY if a
+			  * commit kept the catalog; 0: it was */
+	uint64_t bytes;                 /* verified */
 	uint64_t found, repaired, lost; /* places */
 	uint64_t elapsed;               /* nanoseconds */
 };

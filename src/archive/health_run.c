@@ -35,7 +35,7 @@
 
 /* ---- the ledger ---- */
 
-static bool try_flush(struct health_run *run)
+static int try_flush(struct health_run *run)
 {
 	struct error err = { 0 };
 	int r = 0;
@@ -48,17 +48,22 @@ static bool try_flush(struct health_run *run)
 		run->waiting_count = 0;
 	else
 		log_debug("%s", err.text);
-	return r != -EBUSY; /* what can't be written at all is not worth waiting for */
+	return r;
 }
 
 void health_run_flush(struct health_run *run, bool patient)
 {
 	const struct timespec pause = { .tv_nsec = FLUSH_PAUSE_MS * NS_PER_MS };
 
-	for (unsigned i = 0; !try_flush(run) && patient && i < FLUSH_ATTEMPTS; i++)
+	int r = try_flush(run);
+
+	/* What can't be written at all is not worth waiting for. */
+	for (unsigned i = 0; r == -EBUSY && patient && i < FLUSH_ATTEMPTS; i++) {
 		(void)nanosleep(&pause, NULL); /* cut short: it tries earlier */
-	if (patient && run->waiting_count > 0)
-		run->report->ledger_behind = true;
+		r = try_flush(run);
+	}
+	if (patient && r < 0)
+		run->report->ledger_code = r;
 }
 
 static void enter(struct health_run *run, const struct scrub_stripe_result *result)

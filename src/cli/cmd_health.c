@@ -148,6 +148,10 @@ static enum exit_code show(const struct invocation *invocation,
 
 static enum exit_code explain(int r, const struct error *err)
 {
+	if (r == -EROFS || r == -EACCES) {
+		log_error("%s; '--check' writes nothing to the volumes", err->text);
+		return CODE_FAILED;
+	}
 	if (r != -EINTR)
 		return session_fail_lookup(r, err);
 	log_error("interrupted; '--resume' goes on from here");

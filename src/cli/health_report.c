@@ -183,9 +183,11 @@ void health_report_print(const struct health_report *report, bool check)
 		(void)puts("there is damage; 'blockframe health' repairs it");
 	else
 		(void)puts("damage was found and repaired");
-	if (report->ledger_behind)
-		(void)puts("a commit keeps the catalog: what was verified could not be "
-			   "noted in full");
+	if (report->ledger_code)
+		(void)printf("what was verified could not be noted in full: %s\n",
+			     report->ledger_code == -EBUSY
+				     ? "a commit keeps the catalog"
+				     : "the catalog can't be written here");
 }
 
 /* ---- JSON ---- */
