@@ -3,13 +3,16 @@
 
 #include "base/budget.h"
 #include "base/error.h"
+#include "volume/backend_scan.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -204,12 +207,103 @@ static int make_folder(void **state)
 	return mkdtemp(folder) ? 0 : -1;
 }
 
+/* Whether page @number of the file is in the page cache. */
+static bool is_cached(const char *name, unsigned number)
+{
+	unsigned char resident[8] = { 0 };
+	char path[256];
+	void *map;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	map = mmap(NULL, (number + 1) * 4096, PROT_READ, MAP_SHARED, fd, 0);
+	assert_true(map != MAP_FAILED);
+	assert_int_equal(mincore(map, (number + 1) * 4096, resident), 0);
+	(void)munmap(map, (number + 1) * 4096);
+	(void)close(fd);
+	return resident[number] & 1;
+}
+
+static void drop(const char *name)
+{
+	char path[256];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(fsync(fd), 0);
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	(void)close(fd);
+}
+
+static bool has_direct(const char *name)
+{
+	char path[256];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+	fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	if (fd >= 0)
+		(void)close(fd);
+	return fd >= 0;
+}
+
+static void a_scan_reads_the_same_and_leaves_the_cache_as_it_was(void **state)
+{
+	static _Alignas(BACKEND_ALIGNMENT) uint8_t got[sizeof(block)];
+	struct backend *backend = create("i");
+	size_t count;
+
+	(void)state;
+	assert_int_equal(backend_append(backend, block, sizeof(block), NULL), 0);
+	assert_int_equal(backend_sync(backend, NULL), 0);
+	drop("i");
+	for (unsigned cached = 0; cached < 2; cached++) {
+		bool before = is_cached("i", 1);
+
+		memset(got, 0, sizeof(got));
+		assert_int_equal(backend_scan(backend, 0, got, sizeof(got), &count, NULL),
+				 0);
+		assert_int_equal(count, sizeof(got));
+		assert_memory_equal(got, block, sizeof(got));
+		assert_true(!has_direct("i") || is_cached("i", 1) == before);
+		expect_bytes(backend, 0, block, sizeof(block)); /* now it is cached */
+	}
+	/* Neither aligned, nor all there. */
+	assert_int_equal(backend_scan(backend, 100, got, 50, &count, NULL), 0);
+	assert_memory_equal(got, block + 100, 50);
+	assert_int_equal(backend_scan(backend, 4096, got, sizeof(got), &count, NULL), 0);
+	assert_int_equal(count, sizeof(block) - 4096);
+	assert_memory_equal(got, block + 4096, count);
+	assert_int_equal(backend_scan(backend, 1 << 20, got, 4096, &count, NULL), 0);
+	assert_int_equal(count, 0);
+	backend_free(backend);
+}
+
+static void holes_are_told_where_the_file_system_knows_them(void **state)
+{
+	struct backend *backend = create("j");
+	uint64_t next;
+
+	(void)state;
+	assert_int_equal(backend_append(backend, block, 4096, NULL), 0);
+	assert_int_equal(backend_skip(backend, 1 << 20, NULL), 0);
+	assert_int_equal(backend_append(backend, block, 4096, NULL), 0);
+	assert_int_equal(backend_next_data(backend, 0), 0);
+	next = backend_next_data(backend, 8192); /* itself, if there are no holes */
+	assert_true(next == 8192 || next == 4096 + (1 << 20));
+	next = backend_next_data(backend, 2 << 20);
+	assert_true(next == UINT64_MAX || next == 2 << 20);
+	backend_free(backend);
+}
+
 static int remove_folder(void **state)
 {
 	char path[256];
 
 	(void)state;
-	for (char name = 'a'; name <= 'h'; name++) {
+	for (char name = 'a'; name <= 'j'; name++) {
 		(void)snprintf(path, sizeof(path), "%s/%c", folder, name);
 		(void)unlink(path);
 	}
@@ -227,6 +321,8 @@ int main(void)
 		cmocka_unit_test(a_sealed_volume_takes_no_more),
 		cmocka_unit_test(a_path_with_folders_is_fine),
 		cmocka_unit_test(errors_name_the_volume),
+		cmocka_unit_test(a_scan_reads_the_same_and_leaves_the_cache_as_it_was),
+		cmocka_unit_test(holes_are_told_where_the_file_system_knows_them),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
