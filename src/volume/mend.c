@@ -56,13 +56,6 @@ struct run {
 	size_t size; /* bytes */
 };
 
-static bool is_right(const struct damage *damage, const uint8_t *bytes)
-{
-	if (damage->entry)
-		return leaf_entry_matches(damage->entry, bytes, damage->size);
-	return memcmp(bytes, damage->right, damage->size) == 0;
-}
-
 /* Read whole blocks to @data; what is unreadable is zero, and false in @readable. */
 static int read_blocks(struct rewriter *rewriter, uint64_t offset, uint8_t *data,
 		       size_t size, bool *readable, struct error *err)
@@ -98,7 +91,7 @@ static bool found_right(const struct mending *mending, const struct run *run,
 	for (size_t i = 0; i < damage->size / PAGE_SIZE_BYTES; i++)
 		if (!mending->readable[at / PAGE_SIZE_BYTES + i])
 			return false;
-	return is_right(damage, mending->found + at);
+	return memcmp(mending->found + at, damage->right, damage->size) == 0;
 }
 
 static int read_run(struct mending *mending, const struct run *run, struct error *err)

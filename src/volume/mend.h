@@ -14,7 +14,6 @@
 
 struct backend;
 struct error;
-struct leaf_entry;
 
 /* Places that lie side by side are read and written together, up to so many bytes. A call
  * takes twice the longest run of them, and at least two leaves. */
@@ -28,13 +27,12 @@ enum mend_result {
 
 /* A leaf, a page or other whole blocks that are damaged, and what they must be. */
 struct damage {
-	unsigned extent;                /* that it is in */
-	uint64_t offset;                /* bytes, in the volume */
-	uint32_t size;                  /* bytes; whole blocks, up to LEAF_SIZE */
-	const struct leaf_entry *entry; /* that a leaf must match; NULL: compare bytes */
-	const uint8_t *right;           /* any alignment; borrowed */
-	int result;                     /* out: enum mend_result, or a negative errno */
-	unsigned blocks;                /* out: that were written */
+	unsigned extent;      /* that it is in */
+	uint64_t offset;      /* bytes, in the volume */
+	uint32_t size;        /* bytes; whole blocks, up to LEAF_SIZE */
+	const uint8_t *right; /* any alignment; borrowed */
+	int result;           /* out: enum mend_result, or a negative errno */
+	unsigned blocks;      /* out: that were written */
 };
 
 struct mend_terms {

@@ -290,7 +290,6 @@ static void repair_page_area(struct scrub_stripe *stripe, unsigned extent, uint8
 		scrub_tell(stripe, &finding);
 		return;
 	}
-	damage.entry = &known->table->entries[0];
 	scrub_settle(stripe, &damage, &finding, 1);
 	if (stripe->scrub->options->repair && damage.result >= 0)
 		known->leaves[0] = LEAF_REPAIRED;

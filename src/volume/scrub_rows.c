@@ -245,7 +245,6 @@ static void add_result(struct rows *rows, unsigned extent, unsigned entry,
 		.extent = extent,
 		.offset = finding.offset,
 		.size = (uint32_t)finding.size,
-		.entry = &rows->stripe->extents[extent].table->entries[entry],
 		.right = right,
 	};
 }

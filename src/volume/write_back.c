@@ -126,12 +126,11 @@ bool write_back_leaf(struct write_back *write_back, const struct stripe_view *vi
 		.extent = extent,
 		.offset = entry_offset(view->info, extent, entry),
 		.size = entry_size(view->info, extent, entry),
-		.entry = &table->entries[entry],
 		.right = data,
 	};
 
 	if (!write_back || !is_authentic(view, table) ||
-	    !leaf_entry_matches(damage.entry, data, damage.size))
+	    !leaf_entry_matches(&table->entries[entry], data, damage.size))
 		return false;
 	return settle(write_back, view, REPAIR_LEAF, &damage);
 }
