@@ -352,16 +352,16 @@ static void fail_from(struct work *work, size_t first, int r, const struct error
 	note(work, r, why);
 }
 
-/* Step 6: sync all of it. */
+/* Step 6: sync all of it. The range is that of one run: what is cached of the others is dropped
+ * when they are read again, and dropping what lies in between would cost everybody who reads
+ * the stripe. */
 static int sync_written(struct mending *mending, const struct work *work,
 			struct error *err)
 {
-	const struct damage *last = work->damages[work->count - 1];
-	uint64_t start = work->damages[0]->offset;
+	const struct run first = run_from(work, 0);
 
 	crash_point("volume.repair.written");
-	return rewriter_sync(mending->rewriter, start, last->offset + last->size - start,
-			     err);
+	return rewriter_sync(mending->rewriter, first.offset, first.size, err);
 }
 
 /* And read it again. */
