@@ -14,7 +14,8 @@ MAY_USE = {
     'catalog': {'base', 'merkle', 'chunker', 'volume'},
     'archive': {'base', 'merkle', 'chunker', 'volume', 'catalog'},
     'mount': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive'},
-    'cli': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive', 'mount'},
+    'serve': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive'},
+    'cli': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive', 'mount', 'serve'},
 }
 OWNER = {
     r'sqlite3\.h': 'catalog',
@@ -25,6 +26,7 @@ OWNER = {
     r'blake3.*\.h': 'merkle',
     r'archive(_entry)?\.h': 'archive',
     r'fuse.*\.h': 'mount',
+    r'microhttpd\.h': 'serve',
 }
 
 
