@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* What the mount answers to look-ups, listings and reads, without a kernel in between. */
 #include "archive/archive.h"
+#include "archive/read_health.h"
 #include "catalog/catalog.h"
 #include "catalog/history.h"
 #include "mount/bare_inodes.h"
 #include "mount/file.h"
 #include "mount/file_system.h"
 #include "mount/folder.h"
-#include "mount/health.h"
 #include "mount/look_up.h"
 #include "mount/space.h"
 #include "mount/special.h"
@@ -34,7 +34,7 @@ static void open_backing(struct mounted *m, unsigned epoch)
 	struct archive_options options = {
 		.directory = m->f.base.directory,
 		.config = &m->f.base.config,
-		.observer = health_observer(m->fs.health),
+		.observer = read_health_observer(m->fs.health),
 	};
 	struct error err = { 0 };
 
@@ -52,7 +52,7 @@ static int setup(void **state)
 	m->fs.at = VERSION_CURRENT;
 	m->fs.bare = bare_inodes_new();
 	assert_non_null(m->fs.bare);
-	assert_int_equal(health_new(&m->fs.health, NULL), 0);
+	assert_int_equal(read_health_new(&m->fs.health, NULL), 0);
 	open_backing(m, 0);
 	*state = m;
 	return 0;
@@ -63,7 +63,7 @@ static int teardown(void **state)
 	struct mounted *m = *state;
 
 	backing_unref(m->fs.backing);
-	health_free(m->fs.health);
+	read_health_free(m->fs.health);
 	free(m->fs.bare);
 	mutex_done(&m->fs.mutex);
 	commit_fixture_done(&m->f);
@@ -543,7 +543,7 @@ static void health_tells_what_was_read(void **state)
 	commit_fixture_commit(&m->f);
 	assert_text(m, "src/a", "one");
 	assert_int_equal(request_begin(&request, &m->fs), 0);
-	assert_int_equal(health_text(&request, &text, &size), 0);
+	assert_int_equal(special_health(&request, &text, &size), 0);
 	assert_int_equal(strlen(text), size);
 	assert_non_null(strstr(text, "commit: 1\n"));
 	assert_non_null(strstr(text, "leaves_lost: 0\n"));

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 struct archive;
+struct catalog;
 struct error;
 
 enum restore_problem {
@@ -40,7 +41,9 @@ struct restore_report {
 struct restore_options {
 	const struct bytes *keys; /* what to restore; an empty key is everything */
 	size_t key_count;
-	uint64_t at; /* commit, or VERSION_CURRENT */
+	uint64_t at;             /* commit, or VERSION_CURRENT */
+	struct catalog *catalog; /* tar_write(): a handle of the calling thread to look in
+				  * instead of the archive's own; NULL */
 	const char *
 		line; /* with one key: this manifest instead (an older version), or NULL */
 	size_t line_size;

@@ -345,6 +345,8 @@ static size_t strip_of(const struct bytes *key)
 static int write_all(struct tar *tar, struct error *err)
 {
 	const struct restore_options *options = tar->options;
+	struct catalog *catalog =
+		options->catalog ? options->catalog : archive_catalog(tar->archive);
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < options->key_count; i++) {
@@ -353,8 +355,8 @@ static int write_all(struct tar *tar, struct error *err)
 		tar->strip = strip_of(key);
 		r = options->line ? write_line(tar, key->data, key->size, options->line,
 					       options->line_size, err)
-				  : catalog_walk(archive_catalog(tar->archive), key->data,
-						 key->size, options->at, visit, tar, err);
+				  : catalog_walk(catalog, key->data, key->size,
+						 options->at, visit, tar, err);
 	}
 	return r < 0 ? r : tar_stream_finish(tar->stream, err);
 }

@@ -5,7 +5,7 @@
  * that is lost ends it: before the entry where that was known in time (small files), else in
  * the middle of it, and never with the mark that ends a whole archive.
  *
- * Called from the thread that owns the archive's catalog handle.
+ * Called from the thread that owns the archive's catalog handle, or gives one of its own.
  */
 #include "archive/restore.h"
 

@@ -4,9 +4,9 @@
  * Threads: a file_system is internally locked; a request belongs to the thread that answers
  * it.
  */
+#include "archive/backing.h"
 #include "base/error.h"
 #include "base/mutex.h"
-#include "mount/backing.h"
 #include "mount/read_buffers.h"
 
 #include <stdatomic.h>
@@ -16,7 +16,7 @@
 
 struct bare_inodes;
 struct handle;
-struct health;
+struct read_health;
 
 /* Owners and permissions shown instead of the archive's. */
 struct mount_masks {
@@ -32,7 +32,7 @@ struct file_system {
 	struct mutex mutex;      /* guards the next two, not what they point to */
 	struct backing *backing; /* the current one */
 	struct handle *handles;  /* what the kernel has open; a list */
-	struct health *health;
+	struct read_health *health;
 	uint64_t at; /* commit that is shown, or VERSION_CURRENT */
 	struct mount_masks masks;
 	double timeout; /* seconds that the kernel may remember what it was told */

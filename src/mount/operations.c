@@ -15,7 +15,6 @@
 #include "mount/file.h"
 #include "mount/file_system.h"
 #include "mount/folder.h"
-#include "mount/health.h"
 #include "mount/look_up.h"
 #include "mount/space.h"
 #include "mount/special.h"
@@ -263,7 +262,7 @@ static int open_handle(struct request *request, const struct inode *inode,
 		return file_open(request, inode, &handle->file);
 	if (inode->node != SPECIAL_HEALTH)
 		return -EISDIR;
-	return health_text(request, &handle->text, &handle->text_size);
+	return special_health(request, &handle->text, &handle->text_size);
 }
 
 static void keep_handle(struct file_system *fs, struct handle *handle)

@@ -9,12 +9,12 @@
  */
 #include "mount/session.h"
 
+#include "archive/read_health.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "base/number.h"
 #include "catalog/history.h"
 #include "mount/bare_inodes.h"
-#include "mount/health.h"
 #include "mount/kernel_reading.h"
 #include "mount/mountpoint.h"
 #include "mount/operations.h"
@@ -68,7 +68,7 @@ static void session_done(struct session *session)
 	operations_close_all(&session->fs);
 	backing_unref(session->fs.backing);
 	free(session->fs.bare);
-	health_free(session->fs.health);
+	read_health_free(session->fs.health);
 	read_buffers_done(&session->fs.buffers);
 	mutex_done(&session->fs.mutex);
 }
@@ -101,13 +101,13 @@ static int open_archive(struct session *session, struct error *err)
 	struct file_system *fs = &session->fs;
 	int r;
 
-	r = health_new(&fs->health, err);
+	r = read_health_new(&fs->health, err);
 	if (r < 0)
 		return r;
 	fs->bare = bare_inodes_new();
 	if (!fs->bare)
 		return error_set(err, -ENOMEM, "no memory for a mount");
-	archive.observer = health_observer(fs->health);
+	archive.observer = read_health_observer(fs->health);
 	r = backing_open(&archive, 0, &fs->backing, err);
 	if (r < 0)
 		return r;

@@ -2,7 +2,9 @@
 #include "mount/special.h"
 
 #include "archive/head.h"
+#include "archive/read_health.h"
 #include "base/number.h"
+#include "base/text.h"
 #include "catalog/history.h"
 #include "mount/file_system.h"
 
@@ -159,4 +161,22 @@ int special_stat(struct request *request, const struct inode *inode,
 	}
 	*stat_out = stat;
 	return 0;
+}
+
+int special_health(struct request *request, char **text_out, size_t *size_out)
+{
+	autotext struct text text = { 0 };
+	struct commit_row commit = { 0 };
+	int r;
+
+	r = catalog_get_commit(request->catalog, request->fs->at, &commit, &request->err);
+	if (r >= 0)
+		r = read_health_text(request->fs->health, request->backing,
+				     commit.sequence, &text);
+	commit_row_done(&commit);
+	if (r < 0)
+		return r;
+	*size_out = text.size;
+	*text_out = text_take(&text);
+	return *text_out ? 0 : -ENOMEM;
 }

@@ -39,3 +39,6 @@ int special_stat(struct request *request, const struct inode *inode,
 /* The target of a SPECIAL_COMMIT_HASH. */
 #define SPECIAL_TARGET_MAX 24u /* bytes, NUL included */
 void special_target(const struct inode *inode, char target_out[SPECIAL_TARGET_MAX]);
+
+/* The text of .blockframe/health; the caller frees it. */
+int special_health(struct request *request, char **text_out, size_t *size_out);

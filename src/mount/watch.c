@@ -10,13 +10,13 @@
  */
 #include "mount/watch.h"
 
+#include "archive/read_health.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "catalog/history.h"
 #include "mount/changes.h"
 #include "mount/file_system.h"
-#include "mount/health.h"
 #include "mount/mountpoint.h"
 #include "mount/operations.h"
 #include "mount/session.h"
@@ -122,7 +122,7 @@ static int replace_backing(struct watch *watch, struct error *err)
 	autorequest request = { 0 };
 	int r;
 
-	options.observer = health_observer(watch->fs->health);
+	options.observer = read_health_observer(watch->fs->health);
 	r = backing_open(&options, backing_epoch(current) + 1, &backing, err);
 	if (r < 0)
 		return r;

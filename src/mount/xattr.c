@@ -6,6 +6,7 @@
 #include "archive/content.h"
 #include "archive/head.h"
 #include "archive/open_file.h"
+#include "archive/read_health.h"
 #include "base/error.h"
 #include "base/hex.h"
 #include "base/text.h"
@@ -13,7 +14,6 @@
 #include "catalog/placement.h"
 #include "mount/entry.h"
 #include "mount/file_system.h"
-#include "mount/health.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -200,7 +200,7 @@ static int append_health(struct request *request, const struct entry *entry,
 	int r;
 
 	r = key_to_path(key->data, key->size, &path);
-	return r < 0 ? r : text_append(text, health_of(request->fs->health, path));
+	return r < 0 ? r : text_append(text, read_health_of(request->fs->health, path));
 }
 
 static int append_own(struct request *request, const struct entry *entry,

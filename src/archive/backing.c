@@ -4,7 +4,7 @@
  * before it is used. If the file is gone, those that are open go on: SQLite reads what it
  * has open.
  */
-#include "mount/backing.h"
+#include "archive/backing.h"
 
 #include "archive/archive.h"
 #include "archive/read_service.h"
@@ -111,7 +111,7 @@ int backing_open(const struct archive_options *options, unsigned epoch,
 	int r;
 
 	if (!backing)
-		return error_set(err, -ENOMEM, "no memory for a mount");
+		return error_set(err, -ENOMEM, "no memory to open the archive");
 	atomic_store(&backing->users, 1);
 	mutex_init(&backing->mutex);
 	cond_init(&backing->given);
@@ -120,7 +120,7 @@ int backing_open(const struct archive_options *options, unsigned epoch,
 	if (asprintf(&backing->catalog_path, "%s/%s", options->directory,
 		     ARCHIVE_CATALOG_FILE) < 0) {
 		backing->catalog_path = NULL; /* undefined after a failure */
-		return error_set(err, -ENOMEM, "no memory for a mount");
+		return error_set(err, -ENOMEM, "no memory to open the archive");
 	}
 	r = archive_open(options, &backing->archive, err);
 	if (r == 0)

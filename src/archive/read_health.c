@@ -5,9 +5,10 @@
  *
  * What the medium refuses to take is logged once for each volume, not for every leaf.
  */
-#include "mount/health.h"
+#include "archive/read_health.h"
 
 #include "archive/archive.h"
+#include "archive/backing.h"
 #include "archive/read_service.h"
 #include "archive/volume_set.h"
 #include "base/error.h"
@@ -15,8 +16,6 @@
 #include "base/log_subject.h"
 #include "base/mutex.h"
 #include "base/text.h"
-#include "catalog/history.h"
-#include "mount/file_system.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -30,7 +29,7 @@ struct damaged_file {
 	bool lost;
 };
 
-struct health {
+struct read_health {
 	struct mutex mutex; /* guards all below */
 	uint64_t counts[REPAIR_LOST + 1];
 	uint64_t blocks_written;
@@ -38,18 +37,18 @@ struct health {
 	size_t file_count;
 };
 
-int health_new(struct health **health_out, struct error *err)
+int read_health_new(struct read_health **health_out, struct error *err)
 {
-	struct health *health = calloc(1, sizeof(*health));
+	struct read_health *health = calloc(1, sizeof(*health));
 
 	if (!health)
-		return error_set(err, -ENOMEM, "no memory for a mount");
+		return error_set(err, -ENOMEM, "no memory for what is read");
 	mutex_init(&health->mutex);
 	*health_out = health;
 	return 0;
 }
 
-void health_free(struct health *health)
+void read_health_free(struct read_health *health)
 {
 	if (!health)
 		return;
@@ -59,7 +58,7 @@ void health_free(struct health *health)
 	free(health);
 }
 
-static struct damaged_file *find_file_locked(struct health *health, const char *path)
+static struct damaged_file *find_file_locked(struct read_health *health, const char *path)
 	requires_mutex(health->mutex)
 {
 	for (size_t i = 0; i < health->file_count; i++)
@@ -70,7 +69,7 @@ static struct damaged_file *find_file_locked(struct health *health, const char *
 
 /* Files beyond the limit, or without memory for the name, are only logged. True if the file
  * is as damaged for the first time. */
-static bool note_file_locked(struct health *health, const char *path, bool lost)
+static bool note_file_locked(struct read_health *health, const char *path, bool lost)
 	requires_mutex(health->mutex)
 {
 	struct damaged_file *file = find_file_locked(health, path);
@@ -91,7 +90,7 @@ static bool note_file_locked(struct health *health, const char *path, bool lost)
 }
 
 /* Whether the file that is being read had no such damage so far. */
-static bool count(struct health *health, const struct repair_event *event)
+static bool count(struct read_health *health, const struct repair_event *event)
 {
 	const char *path = log_subject();
 	mutex_scope(&health->mutex);
@@ -142,12 +141,12 @@ static void on_event(void *context, const struct repair_event *event)
 		log_event(event);
 }
 
-struct repair_observer health_observer(struct health *health)
+struct repair_observer read_health_observer(struct read_health *health)
 {
 	return (struct repair_observer){ .event = on_event, .context = health };
 }
 
-const char *health_of(struct health *health, const char *path)
+const char *read_health_of(struct read_health *health, const char *path)
 {
 	mutex_scope(&health->mutex);
 	const struct damaged_file *file = find_file_locked(health, path);
@@ -157,9 +156,8 @@ const char *health_of(struct health *health, const char *path)
 	return file->lost ? "lost" : "repaired";
 }
 
-static int append_counters(struct request *request, struct text *text)
+static int append_counters(struct archive *archive, struct text *text)
 {
-	struct archive *archive = backing_archive(request->backing);
 	struct log_counters counters;
 
 	volume_set_counters(archive_volumes(archive), &counters);
@@ -175,11 +173,11 @@ static int append_counters(struct request *request, struct text *text)
 }
 
 /* How reads were answered: what the cache of decoded frames is worth. */
-static int append_reading(struct request *request, struct text *text)
+static int append_reading(struct backing *backing, struct text *text)
 {
 	struct read_counters counters;
 
-	read_service_counters(backing_service(request->backing), &counters);
+	read_service_counters(backing_service(backing), &counters);
 	return text_appendf(text,
 			    "frames_from_cache: %" PRIu64 "\n"
 			    "frames_decoded: %" PRIu64 "\n"
@@ -192,7 +190,7 @@ static int append_reading(struct request *request, struct text *text)
 			    counters.cached_bytes);
 }
 
-static int append_damage(struct health *health, struct text *text)
+static int append_damage(struct read_health *health, struct text *text)
 {
 	mutex_scope(&health->mutex);
 	int r;
@@ -217,25 +215,29 @@ static int append_damage(struct health *health, struct text *text)
 	return r;
 }
 
-int health_text(struct request *request, char **text_out, size_t *size_out)
+int read_health_text(struct read_health *health, struct backing *backing, uint64_t commit,
+		     struct text *text)
 {
-	autotext struct text text = { 0 };
-	struct commit_row commit = { 0 };
 	int r;
 
-	r = catalog_get_commit(request->catalog, request->fs->at, &commit, &request->err);
-	if (r >= 0)
-		r = text_appendf(&text, "commit: %" PRIu64 "\n", commit.sequence);
-	commit_row_done(&commit);
+	r = text_appendf(text, "commit: %" PRIu64 "\n", commit);
 	if (r == 0)
-		r = append_counters(request, &text);
+		r = append_counters(backing_archive(backing), text);
 	if (r == 0)
-		r = append_reading(request, &text);
-	if (r == 0)
-		r = append_damage(request->fs->health, &text);
-	if (r < 0)
-		return r;
-	*size_out = text.size;
-	*text_out = text_take(&text);
-	return *text_out ? 0 : -ENOMEM;
+		r = append_reading(backing, text);
+	return r < 0 ? r : append_damage(health, text);
+}
+
+void read_health_counts(struct read_health *health, struct read_health_counts *counts_out)
+{
+	mutex_scope(&health->mutex);
+
+	*counts_out = (struct read_health_counts){
+		.written_back = health->counts[REPAIR_WRITTEN],
+		.blocks_written = health->blocks_written,
+		.not_written_back =
+			health->counts[REPAIR_NOT_WRITTEN] + health->counts[REPAIR_OFF],
+		.lost = health->counts[REPAIR_LOST],
+		.files_damaged = health->file_count,
+	};
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What a mount reads from: an open archive with a bounded number of catalog handles. When
- * the catalog is rebuilt while mounted, a new backing takes the place of the old one, which
- * goes when nobody uses it any more: open files go on reading from what they were opened on.
+/* What a mount or a server reads from: an open archive with a bounded number of catalog
+ * handles. When the catalog is rebuilt meanwhile, a new backing takes the place of the old
+ * one, which goes when nobody uses it any more: open files go on reading from what they were opened on.
  *
  * Internally locked: any thread.
  */
