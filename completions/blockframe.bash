@@ -15,7 +15,7 @@ _blockframe_value() {
 	--archive | -a | --to | --mountpoint | -m)
 		_blockframe_files -d "$2"
 		;;
-	--config | --file | --files-from | --log | --report | --metrics)
+	--config | --file | --files-from | --log | --report | --metrics | --token-file | --cert | --key)
 		_blockframe_files -f "$2"
 		;;
 	--policy)

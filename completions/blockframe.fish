@@ -41,13 +41,13 @@ function __blockframe_previous_is
 end
 
 function __blockframe_wants_word
-    not __blockframe_previous_is --archive -a --to --mountpoint --config --file --files-from --log --report --metrics --policy --type
+    not __blockframe_previous_is --archive -a --to --mountpoint --config --file --files-from --log --report --metrics --token-file --cert --key --policy --type
 end
 
 complete -c blockframe -f
 complete -c blockframe -n __blockframe_wants_word -a '(__blockframe_complete)'
 complete -c blockframe -n '__blockframe_wants_word; and __blockframe_takes_files' -F
 complete -c blockframe -n '__blockframe_previous_is --archive -a --to --mountpoint' -x -a '(__fish_complete_directories)'
-complete -c blockframe -n '__blockframe_previous_is --config --file --files-from --log --report --metrics' -F
+complete -c blockframe -n '__blockframe_previous_is --config --file --files-from --log --report --metrics --token-file --cert --key' -F
 complete -c blockframe -n '__blockframe_previous_is --policy' -x -a 'tiered compact'
 complete -c blockframe -n '__blockframe_previous_is --type' -x -a 'file directory symlink fifo socket char block'

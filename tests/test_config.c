@@ -61,6 +61,11 @@ static void defaults_are_what_the_manual_says(void **state)
 	assert_true(c.cache.max_size == 3000000000);
 	assert_true(config_cache_bytes(&c) == 3000000000);
 	assert_int_equal(c.server.default_port, 8080);
+	assert_int_equal(c.server.hosts.count, 0);
+	assert_int_equal(c.server.max_connections, 1024);
+	assert_int_equal(c.server.request_timeout, 30);
+	assert_int_equal(c.server.send_timeout, 60);
+	assert_int_equal(c.server.stop_timeout, 30);
 	assert_int_equal(c.logging.level, LOG_LEVEL_INFO);
 	assert_int_equal(c.parity.policy, CONFIG_POLICY_TIERED);
 	assert_int_equal(c.parity.data, 30);

@@ -45,6 +45,11 @@ struct config {
 	} cache;
 	struct {
 		uint32_t default_port;
+		struct config_strings hosts; /* base/glob.h patterns */
+		uint32_t max_connections;
+		uint32_t request_timeout; /* seconds, as the next two */
+		uint32_t send_timeout;
+		uint32_t stop_timeout;
 	} server;
 	struct {
 		uint32_t level; /* enum log_level */

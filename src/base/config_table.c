@@ -83,6 +83,52 @@ const struct config_key config_keys[] = {
 		.help = "TCP port of the HTTP server.",
 	},
 	{
+		FIELD(server, hosts),
+		.type = CONFIG_PATTERNS,
+		.fallback = "",
+		.help = "Names that the server answers to, beside addresses, "
+			"\"localhost\" and the machine's own\n"
+			"name, in small letters: \"archive.example.org\", "
+			"\"*.example.org\".",
+	},
+	{
+		FIELD(server, max_connections),
+		.type = CONFIG_U32,
+		.min = 1,
+		.max = 65535,
+		.fallback = "1024",
+		.help = "How many connections the server keeps. Each takes 60 KiB of "
+			"three eighths of [limits]\n"
+			"memory; there are fewer if that is not enough.",
+	},
+	{
+		FIELD(server, request_timeout),
+		.type = CONFIG_U32,
+		.min = 1,
+		.max = 86400,
+		.fallback = "30",
+		.help = "Seconds that a client has to send the whole head of a request, "
+			"from the end of the\n"
+			"one before.",
+	},
+	{
+		FIELD(server, send_timeout),
+		.type = CONFIG_U32,
+		.min = 1,
+		.max = 86400,
+		.fallback = "60",
+		.help = "Seconds that a client has to take each 40 KiB of an answer.",
+	},
+	{
+		FIELD(server, stop_timeout),
+		.type = CONFIG_U32,
+		.min = 1,
+		.max = 86400,
+		.fallback = "30",
+		.help = "Seconds that answers under way have to end when the server is "
+			"stopped.",
+	},
+	{
 		FIELD(logging, level),
 		.type = CONFIG_CHOICE,
 		.choices = log_levels,

@@ -6,12 +6,25 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-	&command_init,         &command_commit,      &command_ls,
-	&command_find,         &command_log,         &command_show,
-	&command_cat,          &command_restore,     &command_mount,
-	&command_umount,       &command_diff,        &command_catalog_rebuild,
-	&command_catalog_dump, &command_volume_list, &command_volume_info,
-	&command_health,       &command_status,      &command_stats,
+	&command_init,
+	&command_commit,
+	&command_ls,
+	&command_find,
+	&command_log,
+	&command_show,
+	&command_cat,
+	&command_restore,
+	&command_mount,
+	&command_umount,
+	&command_serve,
+	&command_diff,
+	&command_catalog_rebuild,
+	&command_catalog_dump,
+	&command_volume_list,
+	&command_volume_info,
+	&command_health,
+	&command_status,
+	&command_stats,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

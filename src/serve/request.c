@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/* In this order, so that nothing is said to who may not ask: the host, the token, then what
+ * the target means. A path that a token does not reach is refused without a look at whether
+ * it exists. */
+#include "serve/request.h"
+
+#include "archive/backing.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/number.h"
+#include "catalog/history.h"
+#include "serve/answer.h"
+#include "serve/connection.h"
+#include "serve/route.h"
+#include "serve/server.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct request *request_new(struct server *server, const char *raw)
+{
+	struct request *request = calloc(1, sizeof(*request));
+
+	if (!request)
+		return NULL;
+	request->server = server;
+	request->begun = clock_monotonic_ns();
+	request->raw = strdup(raw);
+	if (request->raw)
+		return request;
+	free(request);
+	return NULL;
+}
+
+static void give_back(struct request *request)
+{
+	if (request->catalog)
+		backing_give_catalog(request->backing, request->catalog);
+	request->catalog = NULL;
+	if (request->scans)
+		atomic_fetch_sub(&request->server->scans, 1);
+	request->scans = false;
+}
+
+void request_free(struct request *request)
+{
+	if (!request)
+		return;
+	if (request->response)
+		MHD_destroy_response(request->response);
+	give_back(request);
+	backing_unref(request->backing);
+	http_target_done(&request->target);
+	free(request->token.prefix.data);
+	free(request->method);
+	free(request->raw);
+	free(request);
+}
+
+/* Who asks, and whether they may. */
+
+static int check_host(struct request *request, struct error *err)
+{
+	const struct config *config = request->server->options->archive.config;
+	const char *host = connection_header(request, "Host");
+
+	if (!host || connection_count_header(request, "Host") != 1)
+		return error_set(err, -EINVAL, "there must be one Host header");
+	if (request->target.authority)
+		host = request->target.authority;
+	if (server_knows_host(config, host))
+		return 0;
+	answer_problem(request, 421,
+		       "this server is not called that; [server] hosts "
+		       "has the names that it answers to");
+	return 1;
+}
+
+/* The token of an Authorization header, or NULL. */
+static const char *sent_token(const struct request *request)
+{
+	const char *text = connection_header(request, "Authorization");
+
+	if (!text || strncasecmp(text, "Bearer ", 7) != 0)
+		return NULL;
+	return text + 7 + strspn(text + 7, " ");
+}
+
+/* Copy what the token may, since the file may be replaced meanwhile. */
+static int copy_token(struct request *request, const struct token *token,
+		      struct error *err)
+{
+	struct bytes prefix = { 0 };
+
+	if (token->prefix.size > 0) {
+		prefix.data = malloc(token->prefix.size);
+		if (!prefix.data)
+			return error_set(err, -ENOMEM, "no memory for a token");
+		memcpy(prefix.data, token->prefix.data, token->prefix.size);
+		prefix.size = token->prefix.size;
+	}
+	request->token = *token;
+	request->token.prefix = prefix;
+	return 0;
+}
+
+static int check_token(struct request *request, struct error *err)
+{
+	struct server *server = request->server;
+	const char *text = sent_token(request);
+	const struct token *token;
+	mutex_scope(&server->mutex);
+
+	if (!server->tokens)
+		return 0;
+	token = text ? token_file_find(server->tokens, text) : NULL;
+	if (!token)
+		return error_set(err, -EPERM,
+				 text ? "this token is not known"
+				      : "a token is needed: Authorization: Bearer ...");
+	return copy_token(request, token, err);
+}
+
+/* What is asked for. */
+
+static int check_parameters(const struct request *request, struct error *err)
+{
+	const struct http_target *target = &request->target;
+	const struct route_parameter *parameter = request->route->parameters;
+
+	for (size_t i = 0; i < target->parameter_count; i++)
+		if (!route_has_parameter(request->route, target->parameters[i].name))
+			return error_set(err, -EINVAL, "there is no parameter '%.64s'",
+					 target->parameters[i].name);
+	for (; parameter && parameter->name; parameter++)
+		if (parameter->required &&
+		    !http_target_parameter(target, parameter->name))
+			return error_set(err, -EINVAL, "parameter '%s' is missing",
+					 parameter->name);
+	return 0;
+}
+
+/* What of the target's path is ours: behind the base path. */
+static bool strip_base(const struct request *request, struct bytes *path_out)
+{
+	const char *base = request->server->options->base_path;
+	struct bytes path = request->target.path;
+
+	while (*base == '/') {
+		size_t size = strcspn(++base, "/");
+
+		if (path.size < size || memcmp(path.data, base, size) != 0 ||
+		    (path.size > size && path.data[size] != '\0'))
+			return false;
+		path.data += size + (path.size > size);
+		path.size -= size + (path.size > size);
+		base += size;
+	}
+	*path_out = path;
+	return true;
+}
+
+static int find_route(struct request *request, struct error *err)
+{
+	struct bytes path;
+
+	if (strip_base(request, &path))
+		request->route = route_find(&path, &request->key);
+	if (!request->route)
+		return error_set(err, -ENOENT, "there is nothing here; see /docs");
+	if (request->route->reach == ROUTE_WHOLE && request->token.restricted)
+		return error_set(err, -EACCES, "this token is for paths below its own");
+	return check_parameters(request, err);
+}
+
+static int answer_options(struct request *request, struct error *err)
+{
+	int r = answer_empty(request, 204, 0, err);
+
+	return r < 0 ? r : answer_header(request, "Allow", "GET, HEAD, OPTIONS", err);
+}
+
+static int find_answer(struct request *request, struct error *err)
+{
+	bool options = strcmp(request->method, "OPTIONS") == 0;
+	bool anything = options && strcmp(request->raw, "*") == 0;
+	int r;
+
+	r = http_target_parse(anything ? "/" : request->raw, &request->target, err);
+	if (r == 0)
+		r = check_host(request, err);
+	if (r != 0)
+		return r;
+	r = check_token(request, err);
+	if (r == 0 && !anything)
+		r = find_route(request, err);
+	if (r < 0)
+		return r;
+	if (options)
+		return answer_options(request, err);
+	request->backing = server_backing(request->server);
+	return request->route->answer(request, err);
+}
+
+static int run(struct task *task, unsigned worker, struct error *unused)
+{
+	struct request *request =
+		(struct request *)((char *)task - offsetof(struct request, task));
+	struct MHD_Connection *connection = request->connection;
+	struct error err = { 0 };
+	int r;
+
+	(void)worker;
+	(void)unused;
+	r = find_answer(request, &err);
+	give_back(request);
+	if (r < 0)
+		answer_error(request, r, &err);
+	request->state = REQUEST_ANSWERED;
+	MHD_resume_connection(connection); /* whose thread has the request from here on */
+	return 0;
+}
+
+void request_submit(struct request *request)
+{
+	request->task.run = run;
+	pool_submit(request->server->pool, &request->server->group, &request->task);
+}
+
+/* For routes. */
+
+int request_take_catalog(struct request *request, struct error *err)
+{
+	if (request->catalog)
+		return 0;
+	return backing_take_catalog(request->backing, &request->catalog, err);
+}
+
+/* One handle is always left for those who only want a look. */
+int request_begin_scan(struct request *request, struct error *err)
+{
+	struct server *server = request->server;
+	unsigned most = config_jobs(server->options->archive.config);
+
+	if (atomic_fetch_add(&server->scans, 1) >= (most < 7 ? most : 7)) {
+		atomic_fetch_sub(&server->scans, 1);
+		return error_set(err, -EBUSY, "too many searches at a time");
+	}
+	request->scans = true;
+	return 0;
+}
+
+int request_check_reach(const struct request *request, const uint8_t *key, size_t size,
+			struct error *err)
+{
+	if (token_reach(&request->token, key, size) == TOKEN_REACHES)
+		return 0;
+	return error_set(err, -EACCES, "this token is for other paths");
+}
+
+int request_commit(struct request *request, bool resolve, uint64_t *at_out,
+		   struct error *err)
+{
+	const char *text = http_target_parameter(&request->target, "at");
+	struct commit_row commit = { 0 };
+	uint64_t number;
+	int r = CATALOG_END;
+
+	*at_out = VERSION_CURRENT;
+	if (!text && !resolve)
+		return 0;
+	if (request_take_catalog(request, err) < 0)
+		return -ENOMEM;
+	if (!text)
+		r = catalog_get_commit(request->catalog, VERSION_CURRENT, &commit, err);
+	else if (number_parse_u64(text, &number) == 0)
+		r = catalog_get_commit(request->catalog, number, &commit, err);
+	if (r == CATALOG_END && text && strlen(text) >= 4)
+		r = catalog_find_commit(request->catalog, text, &commit, err);
+	if (r == CATALOG_END)
+		return error_set(err, -ENOENT, "no commit '%.80s'", text ? text : "");
+	if (r == 0)
+		*at_out = commit.sequence;
+	commit_row_done(&commit);
+	return r;
+}
+
+int request_number(const struct request *request, const char *name, uint64_t fallback,
+		   uint64_t max, uint64_t *value_out, struct error *err)
+{
+	const char *text = http_target_parameter(&request->target, name);
+
+	*value_out = fallback;
+	if (!text)
+		return 0;
+	if (number_parse_u64(text, value_out) < 0 || *value_out > max)
+		return error_set(err, -EINVAL,
+				 "parameter '%s': '%.64s' is no number up to %" PRIu64,
+				 name, text, max);
+	return 0;
+}
