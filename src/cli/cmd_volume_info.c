@@ -7,9 +7,9 @@
 #include "cli/print.h"
 #include "cli/session.h"
 #include "cli/volume_lookup.h"
-#include "cli/volume_status.h"
 
 #include "archive/archive.h"
+#include "archive/volume_status.h"
 #include "base/error.h"
 #include "base/hex.h"
 #include "base/json_build.h"

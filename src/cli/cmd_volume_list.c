@@ -2,9 +2,9 @@
 #include "cli/command.h"
 #include "cli/print.h"
 #include "cli/session.h"
-#include "cli/volume_status.h"
 
 #include "archive/archive.h"
+#include "archive/volume_status.h"
 #include "base/error.h"
 #include "base/json_build.h"
 #include "base/size.h"

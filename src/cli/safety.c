@@ -5,10 +5,10 @@
  */
 #include "cli/safety.h"
 
-#include "cli/volume_status.h"
 
 #include "archive/archive.h"
 #include "archive/volume_list.h"
+#include "archive/volume_status.h"
 #include "base/error.h"
 
 #include <errno.h>

@@ -22,6 +22,7 @@
 #include <microhttpd.h>
 #include <string.h>
 
+#define CACHE_CONTROL "private, no-cache"
 #define RETRY_AFTER "10" /* seconds */
 
 const char *answer_reason(unsigned status)
@@ -64,6 +65,17 @@ int answer_header(struct request *request, const char *name, const char *value,
 	return 0;
 }
 
+int answer_is_constant(struct request *request, const char *etag, struct error *err)
+{
+	if (request->response)
+		(void)MHD_del_response_header(request->response, "Cache-Control",
+					      CACHE_CONTROL);
+	if (answer_header(request, "Cache-Control",
+			  "private, max-age=31536000, immutable", err) < 0)
+		return -ENOMEM;
+	return answer_header(request, "ETag", etag, err);
+}
+
 /* Make @response, which may be NULL, the answer. */
 static int set_response(struct request *request, unsigned status, const char *type,
 			struct MHD_Response *response, struct error *err)
@@ -81,7 +93,7 @@ static int set_response(struct request *request, unsigned status, const char *ty
 	if (r == 0)
 		r = answer_header(request, "X-Content-Type-Options", "nosniff", err);
 	if (r == 0)
-		r = answer_header(request, "Cache-Control", "private, no-cache", err);
+		r = answer_header(request, "Cache-Control", CACHE_CONTROL, err);
 	return r;
 }
 
@@ -131,7 +143,7 @@ static void failed(void *context, const struct error *err)
 }
 
 struct sending {
-	struct request *request; /* borrowed; outlives the response */
+	struct request *request; /* borrowed: there while content is asked for */
 	struct stream *stream;   /* owned */
 };
 

@@ -37,5 +37,8 @@ void answer_error(struct request *request, int r, const struct error *err);
 int answer_header(struct request *request, const char *name, const char *value,
 		  struct error *err);
 
+/* The answer never changes: it is known by its hash, which @etag has between quotes. */
+int answer_is_constant(struct request *request, const char *etag, struct error *err);
+
 /* "Not Found" */
 const char *answer_reason(unsigned status);

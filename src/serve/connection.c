@@ -185,7 +185,7 @@ static void on_completed(void *context, struct MHD_Connection *connection,
 		atomic_fetch_add(&server->counters.bytes_sent, request->sent);
 		log_access(request, code);
 	}
-	request_free(request);
+	request_finish(request);
 }
 
 static void __attribute__((__format__(__printf__, 2, 0)))

@@ -225,8 +225,7 @@ static int send_parts(struct request *request, const struct offer *offer, unsign
 		stream_close(stream);
 		return r;
 	}
-	r = answer_stream(request, status, type, stream, err);
-	return r < 0 ? r : add_headers(request, offer, err);
+	return answer_stream(request, status, type, stream, err);
 }
 
 static int send_whole(struct request *request, const struct offer *offer,
@@ -285,6 +284,7 @@ static int send_content(struct request *request, const struct offer *offer,
 {
 	struct http_ranges ranges;
 	const char *text = NULL;
+	int r = 0;
 
 	if (connection_count_header(request, "Range") == 1 &&
 	    http_condition_allows_range(&offer->conditions, &offer->validators))
@@ -293,13 +293,14 @@ static int send_content(struct request *request, const struct offer *offer,
 	case HTTP_RANGE_UNSATISFIABLE:
 		return refuse_range(request, offer, err);
 	case HTTP_RANGE_SOME:
-		return ranges.count == 1
-			       ? send_range(request, offer, &ranges.spans[0], err)
-			       : send_ranges(request, offer, &ranges, err);
+		r = ranges.count == 1 ? send_range(request, offer, &ranges.spans[0], err)
+				      : send_ranges(request, offer, &ranges, err);
+		break;
 	case HTTP_RANGE_NONE:
+		r = send_whole(request, offer, err);
 		break;
 	}
-	return send_whole(request, offer, err);
+	return r < 0 ? r : add_headers(request, offer, err);
 }
 
 int content_answer(struct request *request, const struct manifest *manifest,
@@ -320,4 +321,22 @@ int content_answer(struct request *request, const struct manifest *manifest,
 		break;
 	}
 	return send_content(request, &offer, err);
+}
+
+int content_answer_piece(struct request *request, const struct manifest *manifest,
+			 uint64_t number, struct error *err)
+{
+	struct stream_part part = { 0 };
+	struct offer offer;
+
+	if (number >= UINT64_MAX / MANIFEST_SEGMENT_SIZE ||
+	    number * MANIFEST_SEGMENT_SIZE >= manifest->size)
+		return error_set(err, -ENOENT, "the file has no such piece");
+	make_offer(request, manifest, &offer);
+	part.span.offset = number * MANIFEST_SEGMENT_SIZE;
+	part.span.size = manifest->size - part.span.offset;
+	if (part.span.size > MANIFEST_SEGMENT_SIZE)
+		part.span.size = MANIFEST_SEGMENT_SIZE;
+	return send_parts(request, &offer, 200, "application/octet-stream", &part, 1,
+			  err);
 }

@@ -33,7 +33,7 @@
 
 struct folder {
 	struct body base;
-	struct request *request; /* borrowed; outlives the body */
+	struct request *request; /* owned use */
 	bool json;
 	int64_t node; /* of the folder, 0: the top */
 	uint64_t at;
@@ -196,14 +196,6 @@ static int end(struct folder *folder)
 			   folder->json ? "\n]}\n" : "</table></body></html>\n");
 }
 
-static bool is_shown(const struct folder *folder, const struct version_row *row)
-{
-	const struct bytes *only = &folder->only;
-
-	return !only->data || (only->size == row->name.size &&
-			       memcmp(only->data, row->name.data, only->size) == 0);
-}
-
 /* Write the next entries, and the end behind the last one. */
 static int append_entries(struct folder *folder, struct catalog *catalog,
 			  struct error *err)
@@ -216,7 +208,7 @@ static int append_entries(struct folder *folder, struct catalog *catalog,
 				   &folder->after, &listing, err);
 	while (r == 0 && folder->text.size < PIECE_SIZE) {
 		r = listing_next(listing, &row, err);
-		if (r == 0 && is_shown(folder, &row))
+		if (r == 0 && look_up_shows(&folder->only, &row))
 			r = folder->json ? append_manifest(folder, &row, err)
 					 : append_row(folder, &row);
 		if (r != 0)
@@ -276,21 +268,8 @@ static void free_folder(struct body *body)
 
 	free(folder->after.data);
 	text_done(&folder->text);
+	request_unref(folder->request);
 	free(folder);
-}
-
-/* The name that leads to what the token reaches, if this folder is above that. */
-static void find_only(struct folder *folder)
-{
-	const struct request *request = folder->request;
-	const struct bytes *prefix = &request->token.prefix;
-	size_t skip = request->key.size ? request->key.size + 1 : 0;
-
-	if (token_reach(&request->token, request->key.data, request->key.size) ==
-	    TOKEN_REACHES)
-		return;
-	folder->only.data = prefix->data + skip;
-	folder->only.size = strnlen((const char *)folder->only.data, prefix->size - skip);
 }
 
 static int send_pieces(struct request *request, struct folder *folder, const char *type,
@@ -317,11 +296,11 @@ int folder_answer(struct request *request, const struct found *found, uint64_t a
 	if (!folder)
 		return error_set(err, -ENOMEM, "no memory for a folder");
 	folder->base = (struct body){ &ops, BODY_SIZE_UNKNOWN };
-	folder->request = request;
+	folder->request = request_ref(request);
 	folder->json = json;
 	folder->node = found->top ? 0 : found->row.node;
 	folder->at = at;
-	find_only(folder);
+	folder->only = look_up_only(request);
 	r = make_piece(folder, err);
 	if (r == 0 && !folder->ended) {
 		r = send_pieces(request, folder, type, err);

@@ -93,6 +93,26 @@ int look_up(struct request *request, uint64_t at, uint64_t number, bool ways,
 	return 0;
 }
 
+struct bytes look_up_only(const struct request *request)
+{
+	const struct bytes *prefix = &request->token.prefix;
+	const struct bytes *key = &request->key;
+	size_t skip = key->size ? key->size + 1 : 0;
+	struct bytes only = { 0 };
+
+	if (token_reach(&request->token, key->data, key->size) != TOKEN_LEADS_THERE)
+		return only;
+	only.data = prefix->data + skip;
+	only.size = strnlen((const char *)only.data, prefix->size - skip);
+	return only;
+}
+
+bool look_up_shows(const struct bytes *only, const struct version_row *row)
+{
+	return !only->data || (only->size == row->name.size &&
+			       memcmp(only->data, row->name.data, only->size) == 0);
+}
+
 /* Forget the path that names the inode, if the token does not reach it. */
 static void hide_link(const struct request *request, struct manifest *manifest)
 {

@@ -23,6 +23,12 @@ bool found_is_folder(const struct found *found);
 int look_up(struct request *request, uint64_t at, uint64_t number, bool ways,
 	    struct found *found_out, struct error *err);
 
+/* The one name that the token may see in the folder request->key, because it leads to what it
+ * reaches. Without data: all of them. Borrowed from the request. */
+struct bytes look_up_only(const struct request *request);
+/* Whether @row is that name, if there is one. */
+bool look_up_shows(const struct bytes *only, const struct version_row *row);
+
 /* Append the manifest of @row, one line of JSON without its newline, as far as the token may
  * know it: where it was committed from and other names of the same file are left out
  * unless it reaches them. */

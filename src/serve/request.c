@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/number.h"
+#include "base/text.h"
 #include "catalog/history.h"
 #include "serve/answer.h"
 #include "serve/connection.h"
@@ -27,6 +28,7 @@ struct request *request_new(struct server *server, const char *raw)
 
 	if (!request)
 		return NULL;
+	atomic_store(&request->users, 1);
 	request->server = server;
 	request->begun = clock_monotonic_ns();
 	request->raw = strdup(raw);
@@ -46,19 +48,36 @@ static void give_back(struct request *request)
 	request->scans = false;
 }
 
-void request_free(struct request *request)
+static void request_free(struct request *request)
 {
-	if (!request)
-		return;
-	if (request->response)
-		MHD_destroy_response(request->response);
 	give_back(request);
 	backing_unref(request->backing);
 	http_target_done(&request->target);
+	free(request->own_key.data);
 	free(request->token.prefix.data);
 	free(request->method);
 	free(request->raw);
 	free(request);
+}
+
+struct request *request_ref(struct request *request)
+{
+	atomic_fetch_add(&request->users, 1);
+	return request;
+}
+
+void request_unref(struct request *request)
+{
+	if (request && atomic_fetch_sub(&request->users, 1) == 1)
+		request_free(request);
+}
+
+void request_finish(struct request *request)
+{
+	if (request->response)
+		MHD_destroy_response(request->response);
+	request->response = NULL;
+	request_unref(request);
 }
 
 /* Who asks, and whether they may. */
@@ -169,9 +188,9 @@ static int find_route(struct request *request, struct error *err)
 	struct bytes path;
 
 	if (strip_base(request, &path))
-		request->route = route_find(&path, &request->key);
+		request->route = route_find(&path, &request->key, &request->number);
 	if (!request->route)
-		return error_set(err, -ENOENT, "there is nothing here; see /docs");
+		return error_set(err, -ENOENT, "there is nothing here; /docs tells what there is");
 	if (request->route->reach == ROUTE_WHOLE && request->token.restricted)
 		return error_set(err, -EACCES, "this token is for paths below its own");
 	return check_parameters(request, err);
@@ -287,6 +306,58 @@ int request_commit(struct request *request, bool resolve, uint64_t *at_out,
 		*at_out = commit.sequence;
 	commit_row_done(&commit);
 	return r;
+}
+
+static int take_path(struct request *request, const char *path, struct error *err)
+{
+	autofree char *copy = NULL;
+	size_t size;
+
+	path += strspn(path, "/");
+	size = strlen(path);
+	while (size > 0 && path[size - 1] == '/')
+		size--;
+	copy = strndup(path, size);
+	if (!copy)
+		return error_set(err, -ENOMEM, "no memory for a path");
+	request->key = (struct bytes){ 0 };
+	if (size == 0)
+		return 0;
+	if (key_from_path(copy, &request->own_key, err) < 0)
+		return error_set(err, -EINVAL, "this is no path");
+	request->key = request->own_key;
+	return 0;
+}
+
+int request_take_path(struct request *request, const char *name, struct error *err)
+{
+	const char *path = http_target_parameter(&request->target, name);
+
+	return take_path(request, path ? path : "", err);
+}
+
+int request_take_name(struct request *request, struct error *err)
+{
+	autofree char *path = strndup((const char *)request->key.data, request->key.size);
+
+	return path ? take_path(request, path, err)
+		    : error_set(err, -ENOMEM, "no memory for a path");
+}
+
+int request_cursor(const struct request *request, struct bytes *key_out,
+		   struct error *err)
+{
+	const char *text = http_target_parameter(&request->target, "cursor");
+	autotext struct text path = { 0 };
+
+	*key_out = (struct bytes){ 0 };
+	if (!text)
+		return 0;
+	if (text_append(&path, "/") < 0 || text_append(&path, text) < 0)
+		return error_set(err, -ENOMEM, "no memory for a cursor");
+	if (http_path_parse(text_string(&path), key_out, err) < 0)
+		return error_set(err, -EINVAL, "parameter 'cursor': not one of ours");
+	return 0;
 }
 
 int request_number(const struct request *request, const char *name, uint64_t fallback,

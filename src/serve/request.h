@@ -7,6 +7,7 @@
 #include "serve/http_target.h"
 #include "serve/token_file.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,6 +28,7 @@ enum request_state {
 };
 
 struct request {
+	atomic_uint users;
 	struct server *server;
 	struct MHD_Connection *connection;
 	struct client *client; /* borrowed from the connection */
@@ -39,6 +41,8 @@ struct request {
 
 	struct http_target target;
 	const struct route *route;
+	struct bytes own_key; /* owned: what a parameter names */
+	uint64_t number;      /* of the route's path */
 	struct bytes key;   /* borrowed from the target: the path in the archive, or what
 			      * else stands behind the route */
 	struct token token; /* a copy; who asks */
@@ -55,7 +59,13 @@ struct request {
 
 /* On an event thread: a request for @raw (copied). NULL: no memory. */
 struct request *request_new(struct server *server, const char *raw);
-void request_free(struct request *request);
+
+/* Bodies that look at their request use it, too: they may live a little longer. */
+struct request *request_ref(struct request *request);
+void request_unref(struct request *request);
+
+/* Its connection is done with it: it has no answer any more. */
+void request_finish(struct request *request);
 
 /* Find the answer on the pool, then connection_answered(). */
 void request_submit(struct request *request);
@@ -76,6 +86,17 @@ int request_check_reach(const struct request *request, const uint8_t *key, size_
 /* The commit that the parameter `at` means, VERSION_CURRENT without it; with @resolve, the
  * last commit's number instead of that. -ENOENT. */
 int request_commit(struct request *request, bool resolve, uint64_t *at_out,
+		   struct error *err);
+
+/* Have the path in parameter @name (the top without it) as request->key. -EINVAL. */
+int request_take_path(struct request *request, const char *name, struct error *err);
+
+/* The same for the path that is the route's variable, with slashes in it. */
+int request_take_name(struct request *request, struct error *err);
+
+/* A name or key in parameter `cursor`, escaped; the caller frees key_out->data, which is NULL
+ * without the parameter. -EINVAL. */
+int request_cursor(const struct request *request, struct bytes *key_out,
 		   struct error *err);
 
 /* A number in parameter @name, or @fallback. -EINVAL. */

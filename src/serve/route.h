@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct error;
 struct request;
@@ -19,6 +20,7 @@ enum route_variable {
 	ROUTE_PATH,  /* the rest of the path: one in the archive, "" is its top */
 	ROUTE_NAME,  /* one component: a whole path in the archive, escaped */
 	ROUTE_HASH,  /* one component: 64 hexadecimal digits */
+		     /* {number} may stand behind any of these. */
 };
 
 /* Who gets an answer. */
@@ -46,8 +48,9 @@ struct route {
 extern const struct route routes[];
 extern const size_t route_count;
 
-/* The route of @path (components, as in struct http_target), and what of @path is its
- * variable (borrowed). NULL: none. */
-const struct route *route_find(const struct bytes *path, struct bytes *variable_out);
+/* The route of @path (components, as in struct http_target), what of @path is its variable
+ * (borrowed), and its number. NULL: none. */
+const struct route *route_find(const struct bytes *path, struct bytes *variable_out,
+			       uint64_t *number_out);
 
 bool route_has_parameter(const struct route *route, const char *name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cli/volume_status.h"
+#include "archive/volume_status.h"
 
 #include "archive/archive.h"
 #include "archive/volume_set.h"

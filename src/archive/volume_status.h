@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* A volume as `volume list` and `volume info` show it: what the catalog knows, and where its
- * file is now. Main thread.
+ * file is now. One thread at a time with the catalog that the rows are from.
  */
 #include "catalog/placement.h"
 

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/* How the archive and the server are: for people, for scripts, and for Prometheus. */
+#include "serve/op.h"
+
+#include "archive/backing.h"
+#include "archive/read_health.h"
+#include "archive/read_service.h"
+#include "archive/volume_set.h"
+#include "archive/volume_status.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/json_build.h"
+#include "base/json_writer.h"
+#include "base/text.h"
+#include "base/timestamp.h"
+#include "catalog/history.h"
+#include "serve/answer.h"
+#include "serve/request.h"
+#include "serve/server.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+/* Volumes. */
+
+struct volumes {
+	struct archive *archive;
+	struct text text;
+	unsigned count;
+	unsigned attached;
+	struct error *err;
+};
+
+static int append_volume(struct volumes *volumes, const struct volume_row *volume,
+			 const struct volume_status *status)
+{
+	autoptr(json) json = json_object_new();
+	autofree char *line = NULL;
+
+	if (!json)
+		return -ENOMEM;
+	volume_status_add_json(volume, status, json);
+	if (json_print(json, &line) < 0)
+		return -ENOMEM;
+	return text_appendf(&volumes->text, "%s\n%s", volumes->count ? "," : "", line);
+}
+
+static int visit_volume(void *context, const struct volume_row *volume)
+{
+	struct volumes *volumes = context;
+	struct volume_status status = { 0 };
+	int r;
+
+	r = volume_status_get(volumes->archive, volume, &status, volumes->err);
+	if (r < 0)
+		return r;
+	r = append_volume(volumes, volume, &status);
+	volumes->count++;
+	volumes->attached += status.attached;
+	volume_status_done(&status);
+	return r;
+}
+
+/* Also counts them. */
+static int list_volumes(struct request *request, struct volumes *volumes,
+			struct error *err)
+{
+	int r;
+
+	*volumes = (struct volumes){
+		.archive = backing_archive(request->backing),
+		.err = err,
+	};
+	r = request_take_catalog(request, err);
+	if (r == 0 && text_append(&volumes->text, "[") < 0)
+		r = error_set(err, -ENOMEM, "no memory for an answer");
+	if (r == 0)
+		r = catalog_visit_volumes(request->catalog, visit_volume, volumes, err);
+	return r < 0 ? r : text_append(&volumes->text, "\n]\n");
+}
+
+int op_volumes(struct request *request, struct error *err)
+{
+	struct volumes volumes;
+	int r;
+
+	r = list_volumes(request, &volumes, err);
+	if (r == 0)
+		r = answer_text(request, 200, "application/json", &volumes.text, err);
+	text_done(&volumes.text);
+	return r;
+}
+
+/* Health. */
+
+struct figures {
+	uint64_t commit;
+	unsigned volumes;
+	unsigned attached;
+	uint64_t uptime; /* seconds */
+	size_t connections;
+	struct log_counters log;
+	struct read_health_counts health;
+	struct read_counters reads;
+};
+
+static int gather(struct request *request, struct figures *figures, struct error *err)
+{
+	struct archive *archive = backing_archive(request->backing);
+	struct server *server = request->server;
+	struct volumes volumes;
+	int r;
+
+	*figures = (struct figures){ 0 };
+	r = list_volumes(request, &volumes, err);
+	text_done(&volumes.text);
+	if (r == 0)
+		r = request_commit(request, true, &figures->commit, err);
+	if (r < 0)
+		return r;
+	figures->volumes = volumes.count;
+	figures->attached = volumes.attached;
+	figures->uptime = (clock_monotonic_ns() - server->started) / NS_PER_SECOND;
+	figures->connections = clients_count(&server->clients);
+	volume_set_counters(archive_volumes(archive), &figures->log);
+	read_health_counts(server->health, &figures->health);
+	read_service_counters(backing_service(request->backing), &figures->reads);
+	return 0;
+}
+
+/* The worst thing that is known. */
+static const char *status_word(const struct figures *figures)
+{
+	if (figures->health.lost > 0)
+		return "lost";
+	if (figures->health.not_written_back > 0)
+		return "damaged";
+	return figures->attached < figures->volumes ? "away" : "ok";
+}
+
+static int write_health(const struct figures *figures, struct text *text)
+{
+	struct json_writer json;
+
+	json_writer_init(&json, text);
+	json_write_object(&json, NULL);
+	json_write_string(&json, "status", status_word(figures));
+	json_write_u64(&json, "commit", figures->commit);
+	json_write_u64(&json, "uptime", figures->uptime);
+	json_write_object(&json, "volumes");
+	json_write_u32(&json, "known", figures->volumes);
+	json_write_u32(&json, "attached", figures->attached);
+	json_write_end(&json);
+	json_write_object(&json, "reads");
+	json_write_u64(&json, "bytes_read", figures->log.bytes_read);
+	json_write_u64(&json, "leaves_verified", figures->log.leaves_read);
+	json_write_u64(&json, "leaves_repaired", figures->log.leaves_repaired);
+	json_write_u64(&json, "pages_repaired", figures->log.pages_repaired);
+	json_write_u64(&json, "leaves_lost", figures->log.leaves_lost);
+	json_write_u64(&json, "written_back", figures->health.written_back);
+	json_write_u64(&json, "not_written_back", figures->health.not_written_back);
+	json_write_u64(&json, "files_damaged", figures->health.files_damaged);
+	json_write_end(&json);
+	json_write_end(&json);
+	return json_writer_finish(&json);
+}
+
+int op_health(struct request *request, struct error *err)
+{
+	autotext struct text text = { 0 };
+	struct figures figures;
+	int r;
+
+	r = gather(request, &figures, err);
+	if (r == 0)
+		r = write_health(&figures, &text);
+	if (r == 0)
+		r = text_append(&text, "\n");
+	return r < 0 ? r : answer_text(request, 200, "application/json", &text, err);
+}
+
+/* Metrics. */
+
+static int append_metric(struct text *text, const char *name, const char *type,
+			 const char *help, uint64_t value)
+{
+	return text_appendf(text,
+			    "# HELP blockframe_%s %s\n# TYPE blockframe_%s %s\n"
+			    "blockframe_%s %" PRIu64 "\n",
+			    name, help, name, type, name, value);
+}
+
+static int append_requests(struct server *server, struct text *text)
+{
+	int r;
+
+	r = text_append(text, "# HELP blockframe_http_requests_total Requests answered, "
+			      "by class of status.\n"
+			      "# TYPE blockframe_http_requests_total counter\n");
+	for (unsigned class = 2; r == 0 && class < 6; class ++)
+		r = text_appendf(text,
+				 "blockframe_http_requests_total{status=\"%uxx\"} %llu\n",
+				 class, atomic_load(&server->counters.requests[class]));
+	return r;
+}
+
+static int append_metrics(struct server *server, const struct figures *figures,
+			  struct text *text)
+{
+	const struct {
+		const char *name;
+		const char *type;
+		const char *help;
+		uint64_t value;
+	} metrics[] = {
+		{ "http_connections", "gauge", "Open connections.",
+		  figures->connections },
+		{ "http_sent_bytes_total", "counter", "Bytes of bodies sent.",
+		  atomic_load(&server->counters.bytes_sent) },
+		{ "http_broken_total", "counter", "Bodies that ended too early.",
+		  atomic_load(&server->counters.broken) },
+		{ "http_expired_total", "counter", "Connections past a deadline.",
+		  atomic_load(&server->counters.expired) },
+		{ "commit", "gauge", "Number of the last commit.", figures->commit },
+		{ "volumes", "gauge", "Volumes that are known.", figures->volumes },
+		{ "volumes_attached", "gauge", "Volumes that are there.",
+		  figures->attached },
+		{ "read_bytes_total", "counter", "Bytes read from volumes.",
+		  figures->log.bytes_read },
+		{ "leaves_verified_total", "counter", "Leaves read and verified.",
+		  figures->log.leaves_read },
+		{ "leaves_repaired_total", "counter", "Damaged leaves repaired.",
+		  figures->log.leaves_repaired },
+		{ "leaves_lost_total", "counter", "Leaves beyond repair.",
+		  figures->log.leaves_lost },
+		{ "written_back_total", "counter", "Repairs put back on volumes.",
+		  figures->health.written_back },
+		{ "not_written_back_total", "counter", "Repairs in memory only.",
+		  figures->health.not_written_back },
+		{ "files_damaged", "gauge", "Files that damage was met in.",
+		  figures->health.files_damaged },
+		{ "cache_hits_total", "counter", "Frames found in the cache.",
+		  figures->reads.hits },
+		{ "cache_misses_total", "counter", "Frames decoded for a read.",
+		  figures->reads.misses },
+		{ "cache_bytes", "gauge", "Bytes of decoded frames.",
+		  figures->reads.cached_bytes },
+		{ "uptime_seconds", "gauge", "Seconds since the start.",
+		  figures->uptime },
+	};
+	int r = append_requests(server, text);
+
+	for (size_t i = 0; r == 0 && i < sizeof(metrics) / sizeof(metrics[0]); i++)
+		r = append_metric(text, metrics[i].name, metrics[i].type, metrics[i].help,
+				  metrics[i].value);
+	return r;
+}
+
+int op_metrics(struct request *request, struct error *err)
+{
+	autotext struct text text = { 0 };
+	struct figures figures;
+	int r;
+
+	r = gather(request, &figures, err);
+	if (r == 0)
+		r = append_metrics(request->server, &figures, &text);
+	return r < 0 ? r
+		     : answer_text(request, 200, "text/plain; version=0.0.4", &text, err);
+}
