@@ -42,7 +42,7 @@ static void *run(void *context)
 
 	producer->r = producer->produce(producer->request, producer->catalog,
 					producer->write_fd, &producer->err);
-	cleanup_close_p(&producer->write_fd);
+	(void)close(take_fd(&producer->write_fd)); /* the end of the stream */
 	return NULL;
 }
 

@@ -15,6 +15,7 @@ import pytest
 
 from mounted import BadMedium, Mount, adopt_mounts, judge_others, no_fuse
 from program import Archive, Program, remove
+from serving import Server
 
 SEED = int(os.environ.get('BLOCKFRAME_TEST_SEED', '1'))
 FULL = os.environ.get('BLOCKFRAME_TEST_FULL') == '1'
@@ -139,3 +140,11 @@ def bad_medium(program, tmp_path):
     folder = tmp_path / 'bad-medium'
     folder.mkdir()
     return BadMedium(program.bad_medium, folder)
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """serve(archive, *args, settings={}): a server, until the test ends."""
+    with contextlib.ExitStack() as stack:
+        yield lambda archive, *args, **options: stack.enter_context(
+            Server(archive, tmp_path, *args, **options))
