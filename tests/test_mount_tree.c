@@ -38,7 +38,7 @@ static void open_backing(struct mounted *m, unsigned epoch)
 	};
 	struct error err = { 0 };
 
-	if (backing_open(&options, epoch, &m->fs.backing, &err) < 0)
+	if (backing_open(&options, epoch, 0, &m->fs.backing, &err) < 0)
 		fail_msg("%s", err.text);
 }
 

@@ -8,6 +8,7 @@
 
 #include "archive/archive.h"
 #include "archive/read_service.h"
+#include "base/budget.h"
 #include "base/config.h"
 #include "base/error.h"
 #include "base/mutex.h"
@@ -27,6 +28,7 @@ struct backing {
 	uint32_t generation;
 	struct archive *archive;
 	struct read_service *service;
+	uint64_t reserved; /* bytes of the budget, for the caller */
 	char *catalog_path;
 
 	struct mutex mutex; /* guards all below */
@@ -43,6 +45,8 @@ static void backing_free(struct backing *backing)
 	while (backing->idle_count > 0)
 		catalog_free(backing->idle[--backing->idle_count]);
 	read_service_free(backing->service);
+	if (backing->archive)
+		budget_release(archive_budget(backing->archive), backing->reserved);
 	archive_free(backing->archive);
 	cond_done(&backing->given);
 	mutex_done(&backing->mutex);
@@ -81,6 +85,17 @@ static int open_first(struct backing *backing, struct error *err)
 	return 0;
 }
 
+static int set_aside(struct backing *backing, uint64_t size, struct error *err)
+{
+	int r = size ? budget_reserve(archive_budget(backing->archive), size,
+				      "what is served", err)
+		     : 0;
+
+	if (r == 0)
+		backing->reserved = size;
+	return r;
+}
+
 static int start_service(struct backing *backing, struct error *err)
 {
 	const struct config *config = archive_config(backing->archive);
@@ -104,7 +119,7 @@ static unsigned handle_count(const struct config *config)
 	return wanted < HANDLES_MAX ? wanted : HANDLES_MAX;
 }
 
-int backing_open(const struct archive_options *options, unsigned epoch,
+int backing_open(const struct archive_options *options, unsigned epoch, uint64_t reserve,
 		 struct backing **backing_out, struct error *err)
 {
 	autobacking backing = calloc(1, sizeof(*backing));
@@ -125,6 +140,8 @@ int backing_open(const struct archive_options *options, unsigned epoch,
 	r = archive_open(options, &backing->archive, err);
 	if (r == 0)
 		r = open_first(backing, err);
+	if (r == 0)
+		r = set_aside(backing, reserve, err);
 	if (r == 0)
 		r = start_service(backing, err);
 	if (r < 0)

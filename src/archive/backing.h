@@ -18,9 +18,10 @@ struct catalog;
 struct error;
 struct read_service;
 
-/* Open the archive of @options. @epoch goes into the inode numbers. The caller is a user.
- * Errors as archive_open(). */
-int backing_open(const struct archive_options *options, unsigned epoch,
+/* Open the archive of @options. @epoch goes into the inode numbers. @reserve bytes of its
+ * budget are set aside, for what the caller has outside of it. The caller is a user. Errors
+ * as archive_open(). */
+int backing_open(const struct archive_options *options, unsigned epoch, uint64_t reserve,
 		 struct backing **backing_out, struct error *err);
 
 struct backing *backing_ref(struct backing *backing);

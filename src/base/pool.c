@@ -263,6 +263,13 @@ int task_group_wait(struct task_group *group, struct error *err)
 	return r;
 }
 
+size_t task_group_pending(struct task_group *group)
+{
+	mutex_scope(&group->mutex);
+
+	return group->pending;
+}
+
 bool task_group_failed(struct task_group *group)
 {
 	mutex_scope(&group->mutex);

@@ -76,5 +76,8 @@ int task_group_wait(struct task_group *group, struct error *err);
 /* Block until at most @pending tasks are pending: lets a producer stay a little ahead. */
 void task_group_wait_at_most(struct task_group *group, size_t pending);
 
+/* Tasks that are not finished yet. */
+size_t task_group_pending(struct task_group *group);
+
 /* Whether a task failed: time to stop submitting. */
 bool task_group_failed(struct task_group *group);

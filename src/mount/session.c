@@ -108,7 +108,7 @@ static int open_archive(struct session *session, struct error *err)
 	if (!fs->bare)
 		return error_set(err, -ENOMEM, "no memory for a mount");
 	archive.observer = read_health_observer(fs->health);
-	r = backing_open(&archive, 0, &fs->backing, err);
+	r = backing_open(&archive, 0, 0, &fs->backing, err);
 	if (r < 0)
 		return r;
 	if (archive_warning(backing_archive(fs->backing)))

@@ -123,7 +123,7 @@ static int replace_backing(struct watch *watch, struct error *err)
 	int r;
 
 	options.observer = read_health_observer(watch->fs->health);
-	r = backing_open(&options, backing_epoch(current) + 1, &backing, err);
+	r = backing_open(&options, backing_epoch(current) + 1, 0, &backing, err);
 	if (r < 0)
 		return r;
 	if (backing_generation(backing) == backing_generation(current))

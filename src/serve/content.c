@@ -208,6 +208,7 @@ static int send_parts(struct request *request, const struct offer *offer, unsign
 	struct body *body = NULL;
 	int r;
 
+	request_give_catalog(request);
 	r = open_content(request, offer->manifest, &body, err);
 	if (r == 0 &&
 	    key_to_path(offer->manifest->key.data, offer->manifest->key.size, &path) < 0)

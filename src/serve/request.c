@@ -38,11 +38,16 @@ struct request *request_new(struct server *server, const char *raw)
 	return NULL;
 }
 
-static void give_back(struct request *request)
+void request_give_catalog(struct request *request)
 {
 	if (request->catalog)
 		backing_give_catalog(request->backing, request->catalog);
 	request->catalog = NULL;
+}
+
+static void give_back(struct request *request)
+{
+	request_give_catalog(request);
 	if (request->scans)
 		atomic_fetch_sub(&request->server->scans, 1);
 	request->scans = false;

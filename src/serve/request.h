@@ -74,6 +74,8 @@ void request_submit(struct request *request);
 
 /* A catalog handle for as long as the answer is looked for; request->catalog is it. */
 int request_take_catalog(struct request *request, struct error *err);
+/* Before anything that may wait for a volume: others want the handle meanwhile. */
+void request_give_catalog(struct request *request);
 
 /* The right to read much of the catalog, for as long as the answer is looked for. -EBUSY: too
  * many do so now. */

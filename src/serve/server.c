@@ -8,7 +8,9 @@
  *   CLOSING    what is left is cut off: streams end, tasks of the pool are waited for, so that
  *              no connection is suspended, then libmicrohttpd's threads end
  *
- * A second signal while stopping goes on to CLOSING at once.
+ * A second signal while stopping goes on to CLOSING at once. A read that does not come back
+ * from a volume can't be taken back; after another stop_timeout, or the next signal, the
+ * process ends all the same.
  *
  * The loop wakes four times a second at most, for deadlines; a catalog or a token file that
  * was replaced is seen within a second, and at once after SIGHUP.
@@ -29,6 +31,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
@@ -36,6 +39,7 @@
 	64u              /* threads that wait for volumes; one slow volume must not
 			  * take all of them: see archive/read_service.h */
 #define EVENT_THREADS 4u /* at most; they copy and encrypt */
+#define DESCRIPTORS 256u /* of volumes, catalogs, pipes, threads */
 #define TICK 250         /* milliseconds between looks at deadlines */
 #define LOOK_TICKS 4u    /* between looks at files */
 #define SECOND UINT64_C(1000000000)
@@ -107,8 +111,9 @@ static void look_for_tokens(struct loop *loop)
 		log_info("tokens: read '%s' again", path);
 }
 
-/* Three eighths of the memory are for clients: windows and connections. The rest is the
- * archive's; both are apart because a rebuilt catalog means another archive object. */
+/* Three eighths of the memory are for clients: windows and connections. They have a budget of
+ * their own, since a rebuilt catalog means another archive object; the archive's goes
+ * without that much. */
 static uint64_t memory_for_clients(const struct server *server)
 {
 	return server->options->archive.config->limits.memory / 8 * 3;
@@ -118,12 +123,10 @@ static int open_backing(struct server *server, unsigned epoch,
 			struct backing **backing_out, struct error *err)
 {
 	struct archive_options options = server->options->archive;
-	struct config config = *options.config; /* what it points to is borrowed */
 
-	config.limits.memory -= memory_for_clients(server);
-	options.config = &config;
 	options.observer = read_health_observer(server->health);
-	return backing_open(&options, epoch, backing_out, err);
+	return backing_open(&options, epoch, memory_for_clients(server), backing_out,
+			    err);
 }
 
 /* A catalog that grew is the same one; a rebuild puts another file in its place. */
@@ -193,25 +196,45 @@ static void serve_until_signal(struct loop *loop)
 	}
 }
 
+/* Until @done, the next signal or @end (clock_monotonic_ns()). False: not done. */
+static bool wait_for(struct loop *loop, bool (*done)(struct server *server), uint64_t end)
+{
+	while (!done(loop->server)) {
+		int number = next_signal(loop, TICK / 10);
+
+		if (number == SIGTERM || number == SIGINT || clock_monotonic_ns() >= end)
+			return false;
+		expire(loop->server);
+	}
+	return true;
+}
+
+static bool is_idle(struct server *server)
+{
+	return clients_busy(&server->clients) == 0;
+}
+
+static bool is_done(struct server *server)
+{
+	return task_group_pending(&server->group) == 0;
+}
+
 static void stop(struct loop *loop)
 {
 	struct server *server = loop->server;
-	const struct config *config = server->options->archive.config;
-	uint64_t end = clock_monotonic_ns() + config->server.stop_timeout * SECOND;
+	uint64_t timeout = server->options->archive.config->server.stop_timeout * SECOND;
 
 	log_info("stopping");
 	atomic_store(&server->stopping, true);
 	connection_stop_listening(server);
 	clients_close(&server->clients, false);
-	while (clients_busy(&server->clients) > 0 && clock_monotonic_ns() < end) {
-		int number = next_signal(loop, TICK / 10);
-
-		if (number == SIGTERM || number == SIGINT)
-			break;
-		expire(server);
-	}
+	(void)wait_for(loop, is_idle, clock_monotonic_ns() + timeout);
 	atomic_store(&server->closing, true);
 	clients_close(&server->clients, true);
+	if (wait_for(loop, is_done, clock_monotonic_ns() + timeout))
+		return;
+	log_error("a volume does not answer: ending without it");
+	_exit(1); /* nothing that is written would be lost by this */
 }
 
 /* Life. */
@@ -230,6 +253,20 @@ static int open_archive(struct server *server, struct error *err)
 	if (warning)
 		log_warn("%s", warning);
 	return 0;
+}
+
+/* A descriptor for each connection, beside our own. */
+static void raise_descriptors(unsigned connections)
+{
+	struct rlimit limit;
+	rlim_t wanted = connections + DESCRIPTORS;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+		log_warn("only %llu files can be open: there may be fewer connections",
+			 (unsigned long long)limit.rlim_cur);
 }
 
 /* What connections may take is set aside, so that however many come, the budget holds. */
@@ -251,6 +288,7 @@ static int reserve_connections(struct server *server, unsigned *count_out,
 	if (r < 0)
 		return r;
 	server->reserved = count * each;
+	raise_descriptors(count);
 	*count_out = count;
 	return 0;
 }

@@ -184,11 +184,11 @@ class Server:
 
 def read_all(sock):
     """Everything until the end; a reset is one, too."""
-    data = b''
+    data = bytearray()
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-        while piece := sock.recv(1 << 16):
+        while piece := sock.recv(1 << 20):
             data += piece
-    return data
+    return bytes(data)
 
 
 def request_bytes(target, *headers, host='localhost'):

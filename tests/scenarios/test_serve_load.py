@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: MIT
+"""Many clients, slow ones, and such that never come to an end: deadlines, memory, and stopping
+while all of this goes on."""
+import contextlib
+import random
+import select
+import selectors
+import signal
+import socket
+import threading
+
+import pytest
+
+from mounted import until
+from program import Archive, remove
+from serving import read_all, request_bytes
+from trees import MIB, text_bytes, write_file
+
+FILES = ['stored', 'text']
+SIZE = 24 * MIB + 7  # more than all buffers between a client and the server can hold
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('load')
+    yield folder
+    remove(folder)
+
+
+@pytest.fixture(scope='module')
+def tree(folder, seed):
+    rng = random.Random(f'load {seed}')
+    write_file(folder / 'tree/stored', rng.randbytes(SIZE))
+    write_file(folder / 'tree/text', text_bytes(rng, SIZE))
+    return folder / 'tree'
+
+
+@pytest.fixture(scope='module')
+def archive(program, folder, tree):
+    archive = Archive(program, folder / 'archive').init()
+    archive.commit(tree)
+    return archive
+
+
+def stalled(server, target, *headers):
+    """A client that asks and takes nothing but the beginning."""
+    sock = server.socket(request_bytes(target, *headers))
+    assert sock.recv(16).startswith(b'HTTP/1.1 200')
+    return sock
+
+
+def rest(sock):
+    return read_all(sock).split(b'\r\n\r\n', 1)[1]
+
+
+@pytest.mark.main
+def test_clients_that_stall_hold_up_nobody(archive, tree, serve):
+    server = serve(archive)
+    with contextlib.ExitStack() as stack:
+        for n in range(60):
+            stack.enter_context(stalled(server, f'/files/tree/{FILES[n % 2]}'))
+        for name in FILES * 2:
+            assert server.content(f'/tree/{name}') == (tree / name).read_bytes()
+        assert server.get('/v1/tar/tree').whole
+    assert server.get('/files/').status == 200
+
+
+@pytest.mark.main
+@pytest.mark.parametrize('target', ['/files/tree/stored', '/files/tree/text', '/v1/tar/tree'])
+def test_who_takes_nothing_is_cut_off(archive, serve, target):
+    server = serve(archive, settings={'server.send_timeout': 1})
+    with stalled(server, target) as sock:
+        until(lambda: server.requests, 'the end of the request')
+        assert server.requests[0]['cut']
+        assert len(read_all(sock)) < SIZE
+    assert 'past a deadline' in server.log
+    until(lambda: server.get('/metrics').text.find('blockframe_http_connections 1\n') > 0,
+          'the connection to be gone')
+
+
+@pytest.mark.main
+@pytest.mark.parametrize('drip', [b'X-Header: a\r\n', b'x', b''])
+def test_a_head_that_never_ends_is_cut_off(archive, serve, drip):
+    """However busy the client looks: the deadline is for the whole head."""
+    server = serve(archive, settings={'server.request_timeout': 1})
+    start = b'GET /files/ HTTP/1.1\r\nHost: localhost\r\n' if drip.endswith(b'\n') else b'GET /'
+    with server.socket(start if drip else b'') as sock:
+        while not select.select([sock], [], [], 0.02)[0]:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                sock.sendall(drip)
+        assert read_all(sock) == b''
+    assert server.requests == [] or server.requests[0]['status'] == '0'
+
+
+@pytest.mark.main
+def test_an_idle_connection_ends(archive, serve):
+    server = serve(archive, settings={'server.request_timeout': 1})
+    with server.socket(request_bytes('/files/')) as sock:
+        assert read_all(sock).endswith(b'</html>\n')
+
+
+@pytest.mark.main
+def test_who_is_slow_but_goes_on_gets_everything(archive, tree, serve):
+    """More time in all than the deadline of a block."""
+    server = serve(archive, settings={'server.send_timeout': 1, 'server.request_timeout': 1})
+    content = (tree / 'text').read_bytes()[:6 * MIB]
+    with server.socket(request_bytes('/files/tree/text', f'Range: bytes=0-{len(content) - 1}',
+                                     'Connection: close')) as sock:
+        body = b''
+        while piece := sock.recv(32 << 10):
+            body += piece
+            select.select([], [], [], 0.008)  # the client's own slowness
+    assert body.split(b'\r\n\r\n', 1)[1] == content
+
+
+# Stopping
+
+
+@pytest.mark.main
+def test_what_runs_is_finished_after_sigterm(archive, tree, serve):
+    server = serve(archive)
+    socks = [(name, stalled(server, f'/files/tree/{name}')) for name in FILES * 4]
+    idle = server.socket(request_bytes('/files/'))
+    assert idle.recv(16)
+    server.send(signal.SIGTERM)
+    until(lambda: 'stopping' in server.log, 'the signal')
+
+    def refused():
+        with contextlib.suppress(ConnectionRefusedError, ConnectionResetError):
+            server.socket().close()
+            return False
+        return True
+
+    until(refused, 'the end of listening')
+    assert read_all(idle).endswith(b'</html>\n')
+    for name, sock in socks:
+        assert rest(sock) == (tree / name).read_bytes()
+    server.finish()
+    assert len([r for r in server.requests if not r['cut']]) == 9
+    for _, sock in socks:
+        sock.close()
+
+
+@pytest.mark.main
+def test_who_does_not_come_to_an_end_is_not_waited_for(archive, serve):
+    server = serve(archive, settings={'server.stop_timeout': 1})
+    targets = ['/files/tree/stored', '/v1/tar/tree', '/files/tree/text']
+    socks = [stalled(server, target) for target in targets]
+    server.stop()
+    for sock in socks:
+        assert len(read_all(sock)) < SIZE
+        sock.close()
+
+
+@pytest.mark.main
+def test_a_second_signal_does_not_wait(archive, serve):
+    server = serve(archive)
+    with stalled(server, '/files/tree/stored') as sock:
+        server.send(signal.SIGTERM)
+        until(lambda: 'stopping' in server.log, 'the signal')
+        server.stop()
+        assert len(read_all(sock)) < SIZE
+
+
+# Many
+
+
+@pytest.mark.main
+def test_a_commit_while_clients_read(new_archive, serve, tmp_path, rng):
+    archive = new_archive('growing')
+    content = text_bytes(rng, 10 * MIB)
+    write_file(tmp_path / 'top/file', content)
+    archive.commit(tmp_path / 'top')
+    server = serve(archive)
+    socks = [stalled(server, '/files/top/file', 'Connection: close') for _ in range(4)]
+    for n in range(3):
+        write_file(tmp_path / 'top/file', b'version %d' % n)
+        archive.commit(tmp_path / 'top')
+        assert server.content('/top/file') == b'version %d' % n
+    for sock in socks:
+        assert rest(sock) == content
+        sock.close()
+
+
+@pytest.mark.main
+@pytest.mark.slow_under_sanitizers
+def test_a_thousand_connections_within_the_memory(archive, tree, serve):
+    server = serve(archive)
+    before = server.memory()
+    size = 300_000
+    content = {name: (tree / name).read_bytes() for name in FILES}
+    rng = random.Random(1)
+    with contextlib.ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
+        for n in range(1000):
+            name, offset = FILES[n % 2], rng.randrange(SIZE - size)
+            sock = stack.enter_context(server.socket(request_bytes(
+                f'/files/tree/{name}', f'Range: bytes={offset}-{offset + size - 1}')))
+            selector.register(sock, selectors.EVENT_READ, [name, offset, b''])
+        until(lambda: 'blockframe_http_connections 1001\n' in server.get('/metrics').text,
+              'a thousand connections')
+        peak, missing = server.memory(), 1000
+        while missing:
+            for key, _ in selector.select(60):
+                name, offset, _ = key.data
+                key.data[2] += key.fileobj.recv(1 << 20)
+                head, _, body = key.data[2].partition(b'\r\n\r\n')
+                if len(body) == size:
+                    assert b' 206 ' in head and body == content[name][offset:offset + size]
+                    selector.unregister(key.fileobj)
+                    missing -= 1
+            peak = max(peak, server.memory()) if missing % 50 == 0 else peak
+        peak = max(peak, server.memory())
+    assert peak - before < 256 * MIB, (before, peak)
+
+
+@pytest.mark.main
+def test_connections_beyond_the_limit_wait(archive, serve):
+    server = serve(archive, settings={'server.max_connections': 4, 'limits.jobs': 1})
+    socks = [server.socket() for _ in range(4)]
+    with server.socket(request_bytes('/files/')) as late:
+        assert not select.select([late], [], [], 0.2)[0]
+        socks.pop().close()
+        assert late.recv(16) == b'HTTP/1.1 200 OK\r'
+    for sock in socks:
+        sock.close()
+
+
+def test_a_small_budget_serves_as_well(archive, tree, serve):
+    server = serve(archive, settings={'limits.memory': '64MiB', 'limits.jobs': 2})
+    with contextlib.ExitStack() as stack:
+        for n in range(100):
+            stack.enter_context(stalled(server, f'/files/tree/{FILES[n % 2]}'))
+        threads = []
+        wrong = []
+
+        def read(name):
+            if server.content(f'/tree/{name}') != (tree / name).read_bytes():
+                wrong.append(name)
+
+        for name in FILES * 3:
+            threads.append(threading.Thread(target=read, args=(name,)))
+            threads[-1].start()
+        for thread in threads:
+            thread.join()
+        assert not wrong
+    assert 'connections: [limits] memory' in server.log
