@@ -36,6 +36,7 @@
 struct tar_stream {
 	int fd;                   /* borrowed */
 	bool cut;                 /* nothing is written any more */
+	int failed;               /* why writing failed */
 	uint8_t held[BLOCK_SIZE]; /* the last bytes given, not yet written */
 	size_t held_size;
 	struct archive *writer;
@@ -64,7 +65,14 @@ static int writer_error(const struct tar_stream *stream, struct error *err)
 			 text ? text : "can't be written");
 }
 
-/* libarchive's output. The last block is held back, so that a stream that is given up can
+static int check_output(const struct tar_stream *stream, struct error *err)
+{
+	return stream->failed < 0 ? error_set_errno(err, stream->failed, "tar stream")
+				  : 0;
+}
+
+/* libarchive's output. It is not told that writing failed, since it never frees all of a
+ * writer that did; check_output() tells the caller. The last block is held back, so that a stream that is given up can
  * end in the middle of one without saying anything that is not true. */
 static la_ssize_t put(struct archive *writer, void *context, const void *data,
 		      size_t size)
@@ -73,6 +81,7 @@ static la_ssize_t put(struct archive *writer, void *context, const void *data,
 	const uint8_t *bytes = data;
 	int r = 0;
 
+	(void)writer;
 	if (stream->cut)
 		return (la_ssize_t)size;
 	assert(size >= BLOCK_SIZE); /* it writes whole blocks only */
@@ -80,8 +89,9 @@ static la_ssize_t put(struct archive *writer, void *context, const void *data,
 	if (r == 0)
 		r = write_full(stream->fd, bytes, size - BLOCK_SIZE);
 	if (r < 0) {
-		archive_set_error(writer, -r, "%s", strerrordesc_np(-r));
-		return -1;
+		stream->failed = r;
+		stream->cut = true;
+		return (la_ssize_t)size;
 	}
 	memcpy(stream->held, bytes + size - BLOCK_SIZE, BLOCK_SIZE);
 	stream->held_size = BLOCK_SIZE;
@@ -252,6 +262,8 @@ int tar_stream_entry(struct tar_stream *stream, const char *path,
 	leave_locale(before);
 	if (r < ARCHIVE_WARN)
 		return writer_error(stream, err);
+	if (check_output(stream, err) < 0)
+		return stream->failed;
 	if (fits_time(&manifest->mtime))
 		return 0;
 	(void)error_set(err, -ERANGE, "tar has no fractions of the second before 1970");
@@ -270,10 +282,12 @@ int tar_stream_data(struct tar_stream *stream, const void *data, size_t size,
 			return writer_error(stream, err);
 		if (n == 0)
 			return error_set(err, -EINVAL, "tar stream: entry is full");
+		if (stream->failed < 0)
+			break;
 		from += n;
 		size -= (size_t)n;
 	}
-	return 0;
+	return check_output(stream, err);
 }
 
 int tar_stream_finish(struct tar_stream *stream, struct error *err)
@@ -282,6 +296,8 @@ int tar_stream_finish(struct tar_stream *stream, struct error *err)
 
 	if (archive_write_close(stream->writer) != ARCHIVE_OK)
 		return writer_error(stream, err);
+	if (check_output(stream, err) < 0)
+		return stream->failed;
 	r = write_full(stream->fd, stream->held, stream->held_size);
 	stream->held_size = 0;
 	return r < 0 ? error_set_errno(err, r, "tar stream") : 0;

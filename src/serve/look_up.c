@@ -117,10 +117,10 @@ bool look_up_shows(const struct bytes *only, const struct version_row *row)
 static void hide_link(const struct request *request, struct manifest *manifest)
 {
 	struct bytes key = { 0 };
-	autofree char *path =
-		strndup((const char *)manifest->link.data, manifest->link.size);
+	autotext struct text path = { 0 };
 
-	if (path && key_from_path(path, &key, NULL) == 0 &&
+	if (text_append_bytes(&path, manifest->link.data, manifest->link.size) == 0 &&
+	    key_from_path(text_string(&path), &key, NULL) == 0 &&
 	    token_reach(&request->token, key.data, key.size) == TOKEN_REACHES) {
 		free(key.data);
 		return;

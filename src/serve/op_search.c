@@ -53,15 +53,16 @@ static bool has_part(const struct bytes *name, const char *part)
 /* 1, 0 or -ENOMEM. */
 static int has_name(const struct finding *finding, const struct version_row *row)
 {
-	autofree char *name = NULL;
+	autotext struct text name = { 0 };
 
 	if (!finding->name)
 		return 1;
 	if (!finding->is_pattern)
 		return has_part(&row->name, finding->name);
-	name = strndup((const char *)row->name.data, row->name.size);
-	return name ? glob_match(finding->name, name, row->type == ENTRY_DIRECTORY)
-		    : -ENOMEM;
+	if (text_append_bytes(&name, row->name.data, row->name.size) < 0)
+		return -ENOMEM;
+	return glob_match(finding->name, text_string(&name),
+			  row->type == ENTRY_DIRECTORY);
 }
 
 /* Whether the entry is one of those that are looked for, on this page. 1, 0 or -ENOMEM. */

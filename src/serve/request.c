@@ -195,7 +195,8 @@ static int find_route(struct request *request, struct error *err)
 	if (strip_base(request, &path))
 		request->route = route_find(&path, &request->key, &request->number);
 	if (!request->route)
-		return error_set(err, -ENOENT, "there is nothing here; /docs tells what there is");
+		return error_set(err, -ENOENT,
+				 "there is nothing here; /docs tells what there is");
 	if (request->route->reach == ROUTE_WHOLE && request->token.restricted)
 		return error_set(err, -EACCES, "this token is for paths below its own");
 	return check_parameters(request, err);
@@ -343,10 +344,11 @@ int request_take_path(struct request *request, const char *name, struct error *e
 
 int request_take_name(struct request *request, struct error *err)
 {
-	autofree char *path = strndup((const char *)request->key.data, request->key.size);
+	autotext struct text path = { 0 };
 
-	return path ? take_path(request, path, err)
-		    : error_set(err, -ENOMEM, "no memory for a path");
+	if (text_append_bytes(&path, request->key.data, request->key.size) < 0)
+		return error_set(err, -ENOMEM, "no memory for a path");
+	return take_path(request, text_string(&path), err);
 }
 
 int request_cursor(const struct request *request, struct bytes *key_out,

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "serve/http_target.h"
 
 #include <errno.h>
@@ -67,14 +68,16 @@ int token_file_parse(const char *data, size_t size, struct token_file **file_out
 		     struct error *err)
 {
 	autoptr(token_file) file = calloc(1, sizeof(*file));
-	autofree char *copy = strndup(data, size);
-	char *rest = copy;
+	autotext struct text copy = { 0 };
 	unsigned number = 0;
 	char *line;
+	char *rest;
 
-	if (!file || !copy)
+	if (!file || text_append_bytes(&copy, data, size) < 0 ||
+	    text_reserve(&copy, 1) < 0)
 		return error_set(err, -ENOMEM, "no memory for tokens");
-	if (strlen(copy) != size)
+	rest = copy.data;
+	if (strlen(rest) != size)
 		return error_set(err, -EINVAL, "it has NUL bytes");
 	while ((line = strsep(&rest, "\n"))) {
 		int r;

@@ -9,6 +9,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* The bytes with a NUL behind them. */
+static char *copy_string(const uint8_t *data, size_t size)
+{
+	char *string = calloc(1, size + 1);
+
+	if (!string)
+		abort();
+	memcpy(string, data, size);
+	return string;
+}
+
 static void check_date(const char *text)
 {
 	char again[HTTP_DATE_MAX];
@@ -26,7 +37,7 @@ static void check_date(const char *text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct http_validators ours = { "\"x\"", true, 784111777 };
-	autofree char *copy = strndup((const char *)data, size);
+	autofree char *copy = copy_string(data, size);
 	struct http_conditions conditions = { 0 };
 	const char **fields[] = { &conditions.if_match, &conditions.if_none_match,
 				  &conditions.if_modified_since,

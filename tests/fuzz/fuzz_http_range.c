@@ -8,6 +8,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* The bytes with a NUL behind them. */
+static char *copy_string(const uint8_t *data, size_t size)
+{
+	char *string = calloc(1, size + 1);
+
+	if (!string)
+		abort();
+	memcpy(string, data, size);
+	return string;
+}
+
 static void check(const struct http_ranges *ranges, uint64_t size)
 {
 	uint64_t position = 0;
@@ -34,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < sizeof(content))
 		return 0;
 	memcpy(&content, data, sizeof(content));
-	text = strndup((const char *)data + sizeof(content), size - sizeof(content));
+	text = copy_string(data + sizeof(content), size - sizeof(content));
 	if (http_range_parse(text, content, &ranges) == HTTP_RANGE_SOME)
 		check(&ranges, content);
 	return 0;

@@ -9,6 +9,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* The bytes with a NUL behind them. */
+static char *copy_string(const uint8_t *data, size_t size)
+{
+	char *string = calloc(1, size + 1);
+
+	if (!string)
+		abort();
+	memcpy(string, data, size);
+	return string;
+}
+
 static void must_be(bool condition)
 {
 	if (!condition)
@@ -30,7 +41,7 @@ static void check_components(const struct bytes *path)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	autofree char *raw = strndup((const char *)data, size);
+	autofree char *raw = copy_string(data, size);
 	autotext struct text text = { 0 };
 	autotarget target = { 0 };
 	autotarget again = { 0 };
