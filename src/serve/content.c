@@ -221,7 +221,8 @@ static int send_parts(struct request *request, const struct offer *offer, unsign
 	}
 	r = stream_new(&request->server->streams, body, path, parts, count, &stream, err);
 	if (r == 0)
-		r = stream_prefetch(stream, err);
+		r = request->head ? stream_check(stream, err)
+				  : stream_prefetch(stream, err);
 	if (r < 0) {
 		stream_close(stream);
 		return r;

@@ -176,7 +176,7 @@ static int send_frames(struct request *request, const struct segment_ref *segmen
 		       &stream, err);
 	if (r < 0)
 		return r;
-	r = stream_prefetch(stream, err);
+	r = request->head ? stream_check(stream, err) : stream_prefetch(stream, err);
 	if (r < 0) {
 		stream_close(stream);
 		return r;

@@ -413,25 +413,33 @@ ssize_t stream_take(struct stream *stream, uint64_t position, void *data, size_t
 	return STREAM_END;
 }
 
-int stream_prefetch(struct stream *stream, struct error *err)
+int stream_check(struct stream *stream, struct error *err)
 {
-	uint64_t offset = stream->parts[0].span.offset;
-	struct window *window;
 	size_t got = 0;
 	uint8_t byte;
+
+	if (stream->size == BODY_SIZE_UNKNOWN || stream->parts[0].span.size == 0)
+		return 0;
+	log_subject_scope(stream->subject);
+	return stream->body->ops->read(stream->body, stream->parts[0].span.offset, &byte,
+				       1, &got, err);
+}
+
+int stream_prefetch(struct stream *stream, struct error *err)
+{
+	struct windows *windows = stream->service->windows;
+	struct window *window;
 	int r;
 
 	if (stream->size == BODY_SIZE_UNKNOWN || stream->parts[0].span.size == 0)
 		return 0;
-	window = windows_take(stream->service->windows, stream, offset);
-	if (!window) {
-		log_subject_scope(stream->subject);
-		return stream->body->ops->read(stream->body, offset, &byte, 1, &got, err);
-	}
+	window = windows_take(windows, stream, stream->parts[0].span.offset);
+	if (!window)
+		return stream_check(stream, err);
 	fill_window(stream, window);
 	r = window->size == 0 ? window->r : 0;
 	if (r < 0 && err)
 		*err = window->err;
-	windows_filled(stream->service->windows, window);
+	windows_filled(windows, window);
 	return r;
 }

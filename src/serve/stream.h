@@ -60,7 +60,8 @@ void stream_set_client(struct stream *stream, const struct stream_client *client
 uint64_t stream_size(const struct stream *stream);
 
 /* Read the first bytes on the calling thread of the pool, so that what can't be read is
- * known before anything is sent. Errors as the body's. */
+ * known before anything is sent. Errors as the body's. The second one keeps what it read. */
+int stream_check(struct stream *stream, struct error *err);
 int stream_prefetch(struct stream *stream, struct error *err);
 
 #define STREAM_WAIT 0 /* suspended */

@@ -141,7 +141,6 @@ def test_several_ranges_come_in_parts(server, tree):
     assert int(reply['Content-Length']) == len(reply.body)
 
 
-@pytest.mark.main
 def test_odd_ranges(server, tree):
     size = (tree / 'text').stat().st_size
     for text in ['bytes=5-4', 'bytes=', 'lines=1-2', 'bytes=a-b',
@@ -273,7 +272,6 @@ def test_rclone_copies_a_folder(server, tree, tmp_path):
             assert (tmp_path / 'copy' / name).read_bytes() == (tree / 'types' / name).read_bytes()
 
 
-@pytest.mark.main
 def test_wget_walks_the_pages(server, tree, tmp_path):
     subprocess.run(['wget', '-q', '-r', '-np', '-nH', '--cut-dirs=1', '-R', 'index.html*',
                     server.url + '/files/tree/types/'], check=True, cwd=tmp_path)
@@ -396,7 +394,6 @@ def test_frames_are_zstd_and_give_the_content(server, tree):
     assert server.get('/v1/segment/' + 'a' * 64 + '/table').status == 404
 
 
-@pytest.mark.main
 def test_status(server):
     volume, = server.get('/v1/volumes').json()
     assert volume['attached'] and volume['file'] == server.archive.volume.name
@@ -469,7 +466,6 @@ def test_every_operation_of_the_description_answers_and_nothing_else(server):
         assert server.ask(target, method='OPTIONS').status == 204
 
 
-@pytest.mark.main
 def test_a_base_path_stands_before_everything(archive, serve):
     server = serve(archive, '--base-path', 'x/y/')
     assert server.url.endswith('/x/y')

@@ -53,7 +53,6 @@ def leave_no_damage(archive):
     assert digest(archive.volume) == before
 
 
-@pytest.mark.main
 @pytest.mark.parametrize('name', FILES)
 @pytest.mark.parametrize('kind', MET)
 def test_damage_is_repaired_before_it_is_sent(archive, tree, places, serve, kind, name):
@@ -170,7 +169,6 @@ def two_volumes(new_archive, tmp_path, rng):
     return archive
 
 
-@pytest.mark.main
 def test_a_volume_that_is_away(two_volumes, serve, tmp_path):
     away = tmp_path / 'away.bfv'
     first = two_volumes.volumes[0]
@@ -188,7 +186,6 @@ def test_a_volume_that_is_away(two_volumes, serve, tmp_path):
     assert server.content('/old/file') == (tmp_path / 'old/file').read_bytes()
 
 
-@pytest.mark.main
 def test_a_volume_that_hangs_holds_up_its_own_readers_only(two_volumes, serve, bad_medium,
                                                            tmp_path):
     first = two_volumes.volumes[0]

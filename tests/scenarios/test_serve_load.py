@@ -92,14 +92,12 @@ def test_a_head_that_never_ends_is_cut_off(archive, serve, drip):
     assert server.requests == [] or server.requests[0]['status'] == '0'
 
 
-@pytest.mark.main
 def test_an_idle_connection_ends(archive, serve):
     server = serve(archive, settings={'server.request_timeout': 1})
     with server.socket(request_bytes('/files/')) as sock:
         assert read_all(sock).endswith(b'</html>\n')
 
 
-@pytest.mark.main
 def test_who_is_slow_but_goes_on_gets_everything(archive, tree, serve):
     """More time in all than the deadline of a block."""
     server = serve(archive, settings={'server.send_timeout': 1, 'server.request_timeout': 1})
@@ -152,7 +150,6 @@ def test_who_does_not_come_to_an_end_is_not_waited_for(archive, serve):
         sock.close()
 
 
-@pytest.mark.main
 def test_a_second_signal_does_not_wait(archive, serve):
     server = serve(archive)
     with stalled(server, '/files/tree/stored') as sock:
@@ -165,7 +162,6 @@ def test_a_second_signal_does_not_wait(archive, serve):
 # Many
 
 
-@pytest.mark.main
 def test_a_commit_while_clients_read(new_archive, serve, tmp_path, rng):
     archive = new_archive('growing')
     content = text_bytes(rng, 10 * MIB)
@@ -214,7 +210,6 @@ def test_a_thousand_connections_within_the_memory(archive, tree, serve):
     assert peak - before < 256 * MIB, (before, peak)
 
 
-@pytest.mark.main
 def test_connections_beyond_the_limit_wait(archive, serve):
     server = serve(archive, settings={'server.max_connections': 4, 'limits.jobs': 1})
     socks = [server.socket() for _ in range(4)]
