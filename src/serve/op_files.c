@@ -9,6 +9,7 @@
 #include "serve/content.h"
 #include "serve/folder.h"
 #include "serve/look_up.h"
+#include "serve/parameter.h"
 #include "serve/request.h"
 #include "serve/server.h"
 
@@ -58,7 +59,7 @@ int op_files(struct request *request, struct error *err)
 	uint64_t at;
 	int r;
 
-	r = request_commit(request, true, &at, err);
+	r = parameter_commit(request, true, &at, err);
 	if (r == 0)
 		r = look_up(request, at, 0, true, &found, err);
 	if (r < 0)
@@ -78,9 +79,9 @@ int op_stream(struct request *request, struct error *err)
 	uint64_t at;
 	int r;
 
-	r = request_number(request, "version", 0, UINT32_MAX, &number, err);
+	r = parameter_number(request, "version", 0, UINT32_MAX, &number, err);
 	if (r == 0)
-		r = request_commit(request, false, &at, err);
+		r = parameter_commit(request, false, &at, err);
 	if (r == 0)
 		r = look_up(request, at, number, false, &found, err);
 	if (r < 0)

@@ -8,6 +8,7 @@
 #include "catalog/listing.h"
 #include "serve/answer.h"
 #include "serve/look_up.h"
+#include "serve/parameter.h"
 #include "serve/request.h"
 #include "serve/server.h"
 
@@ -83,7 +84,7 @@ int op_versions(struct request *request, struct error *err)
 	if (r == 0 && !key_valid(key->data, key->size))
 		r = error_set(err, -ENOENT, "no such path in the archive");
 	if (r == 0)
-		r = request_number(request, "cursor", 0, UINT32_MAX, &cursor, err);
+		r = parameter_number(request, "cursor", 0, UINT32_MAX, &cursor, err);
 	if (r == 0)
 		r = request_take_catalog(request, err);
 	if (r == 0 && text_append(&text, "{\"versions\":[") < 0)
@@ -105,9 +106,9 @@ int op_manifest(struct request *request, struct error *err)
 	uint64_t at;
 	int r;
 
-	r = request_number(request, "version", 0, UINT32_MAX, &number, err);
+	r = parameter_number(request, "version", 0, UINT32_MAX, &number, err);
 	if (r == 0)
-		r = request_commit(request, false, &at, err);
+		r = parameter_commit(request, false, &at, err);
 	if (r == 0)
 		r = look_up(request, at, number, false, &found, err);
 	if (r == 0 && found.top)
@@ -176,10 +177,10 @@ int op_commits(struct request *request, struct error *err)
 	uint64_t from;
 	int r;
 
-	r = request_number(request, "from", 0, INT64_MAX - 1, &from, err);
+	r = parameter_number(request, "from", 0, INT64_MAX - 1, &from, err);
 	if (r == 0)
-		r = request_number(request, "until", INT64_MAX - 1, INT64_MAX - 1, &until,
-				   err);
+		r = parameter_number(request, "until", INT64_MAX - 1, INT64_MAX - 1,
+				     &until, err);
 	if (r == 0)
 		r = request_take_catalog(request, err);
 	if (r == 0 && text_reserve(&text, 1) < 0)

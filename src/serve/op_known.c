@@ -12,6 +12,7 @@
 #include "serve/answer.h"
 #include "serve/content.h"
 #include "serve/look_up.h"
+#include "serve/parameter.h"
 #include "serve/producer.h"
 #include "serve/request.h"
 #include "serve/server.h"
@@ -116,7 +117,7 @@ static int look_up_name(struct request *request, struct found *found, struct err
 {
 	int r;
 
-	r = request_take_name(request, err);
+	r = parameter_name(request, err);
 	if (r == 0)
 		r = look_up(request, VERSION_CURRENT, 0, false, found, err);
 	if (r == 0 && (found->top || found->manifest.type != ENTRY_FILE))

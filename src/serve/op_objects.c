@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "serve/answer.h"
+#include "serve/parameter.h"
 #include "serve/request.h"
 #include "serve/server.h"
 #include "serve/stream.h"
@@ -77,7 +78,7 @@ static int find_segment(struct request *request, struct source *source,
 	int r;
 
 	take_hash(request, etag_out, &id);
-	r = request_number(request, "index", 0, SEGMENT_INDEX_MAX, &index, err);
+	r = parameter_number(request, "index", 0, SEGMENT_INDEX_MAX, &index, err);
 	if (r < 0)
 		return r;
 	r = source_segment(source, &id, index, segment_out, err);
@@ -193,9 +194,9 @@ int op_frames(struct request *request, struct error *err)
 	uint64_t count;
 	int r;
 
-	r = request_number(request, "first", 0, SEGMENT_FRAME_MAX, &first, err);
+	r = parameter_number(request, "first", 0, SEGMENT_FRAME_MAX, &first, err);
 	if (r == 0)
-		r = request_number(request, "count", 1, SEGMENT_FRAME_MAX, &count, err);
+		r = parameter_number(request, "count", 1, SEGMENT_FRAME_MAX, &count, err);
 	if (r == 0)
 		r = find_segment(request, source, etag, &segment, err);
 	if (r < 0)

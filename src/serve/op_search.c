@@ -14,6 +14,7 @@
 #include "serve/answer.h"
 #include "serve/http_target.h"
 #include "serve/look_up.h"
+#include "serve/parameter.h"
 #include "serve/request.h"
 #include "serve/server.h"
 
@@ -145,7 +146,7 @@ static int find(struct finding *finding, struct error *err)
 /* What a restricted token asks for is looked for where it reaches. */
 static int find_folder(struct request *request, struct error *err)
 {
-	int r = request_take_path(request, "path", err);
+	int r = parameter_path(request, "path", err);
 
 	if (r < 0)
 		return r;
@@ -204,12 +205,12 @@ static int make_finding(struct finding *finding, struct error *err)
 	finding->search.size_max = UINT64_MAX;
 	r = find_folder(request, err);
 	if (r == 0)
-		r = request_commit(request, false, &finding->search.at, err);
+		r = parameter_commit(request, false, &finding->search.at, err);
 	if (r == 0)
-		r = request_number(request, "limit", LIMIT_DEFAULT, LIMIT_MAX,
-				   &finding->limit, err);
+		r = parameter_number(request, "limit", LIMIT_DEFAULT, LIMIT_MAX,
+				     &finding->limit, err);
 	if (r == 0)
-		r = request_cursor(request, &finding->cursor, err);
+		r = parameter_cursor(request, &finding->cursor, err);
 	if (r == 0)
 		r = find_type(finding, err);
 	if (r == 0)

@@ -15,6 +15,7 @@
 #include "base/timestamp.h"
 #include "catalog/history.h"
 #include "serve/answer.h"
+#include "serve/parameter.h"
 #include "serve/request.h"
 #include "serve/server.h"
 
@@ -115,7 +116,7 @@ static int gather(struct request *request, struct figures *figures, struct error
 	r = list_volumes(request, &volumes, err);
 	text_done(&volumes.text);
 	if (r == 0)
-		r = request_commit(request, true, &figures->commit, err);
+		r = parameter_commit(request, true, &figures->commit, err);
 	if (r < 0)
 		return r;
 	figures->volumes = volumes.count;

@@ -9,6 +9,7 @@
 #include "serve/answer.h"
 #include "serve/http_target.h"
 #include "serve/look_up.h"
+#include "serve/parameter.h"
 #include "serve/producer.h"
 #include "serve/request.h"
 #include "serve/server.h"
@@ -71,7 +72,7 @@ int op_tar(struct request *request, struct error *err)
 	int r;
 
 	/* The commit is kept in the place of the number that the path has not. */
-	r = request_commit(request, true, &request->number, err);
+	r = parameter_commit(request, true, &request->number, err);
 	if (r == 0)
 		r = look_up(request, request->number, 0, false, &found, err);
 	if (r == 0)

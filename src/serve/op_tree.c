@@ -9,6 +9,7 @@
 #include "serve/answer.h"
 #include "serve/http_target.h"
 #include "serve/look_up.h"
+#include "serve/parameter.h"
 #include "serve/request.h"
 #include "serve/server.h"
 
@@ -89,7 +90,7 @@ static int answer_page(struct request *request, const struct found *found, uint6
 	struct bytes cursor = { 0 };
 	int r;
 
-	r = request_cursor(request, &cursor, err);
+	r = parameter_cursor(request, &cursor, err);
 	if (r == 0 && text_appendf(&page->text,
 				   "{\"commit\":\"%" PRIu64 "\",\"entries\":[", at) < 0)
 		r = error_set(err, -ENOMEM, "no memory for an answer");
@@ -109,12 +110,12 @@ int op_tree(struct request *request, struct error *err)
 	uint64_t at;
 	int r;
 
-	r = request_take_path(request, "path", err);
+	r = parameter_path(request, "path", err);
 	if (r == 0)
-		r = request_number(request, "limit", LIMIT_DEFAULT, LIMIT_MAX,
-				   &page.limit, err);
+		r = parameter_number(request, "limit", LIMIT_DEFAULT, LIMIT_MAX,
+				     &page.limit, err);
 	if (r == 0)
-		r = request_commit(request, true, &at, err);
+		r = parameter_commit(request, true, &at, err);
 	if (r == 0)
 		r = look_up(request, at, 0, true, &found, err);
 	if (r == 0 && !found_is_folder(&found))

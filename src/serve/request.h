@@ -84,23 +84,3 @@ int request_begin_scan(struct request *request, struct error *err);
 /* -EACCES unless the request's token reaches @key. */
 int request_check_reach(const struct request *request, const uint8_t *key, size_t size,
 			struct error *err);
-
-/* The commit that the parameter `at` means, VERSION_CURRENT without it; with @resolve, the
- * last commit's number instead of that. -ENOENT. */
-int request_commit(struct request *request, bool resolve, uint64_t *at_out,
-		   struct error *err);
-
-/* Have the path in parameter @name (the top without it) as request->key. -EINVAL. */
-int request_take_path(struct request *request, const char *name, struct error *err);
-
-/* The same for the path that is the route's variable, with slashes in it. */
-int request_take_name(struct request *request, struct error *err);
-
-/* A name or key in parameter `cursor`, escaped; the caller frees key_out->data, which is NULL
- * without the parameter. -EINVAL. */
-int request_cursor(const struct request *request, struct bytes *key_out,
-		   struct error *err);
-
-/* A number in parameter @name, or @fallback. -EINVAL. */
-int request_number(const struct request *request, const char *name, uint64_t fallback,
-		   uint64_t max, uint64_t *value_out, struct error *err);
