@@ -682,17 +682,20 @@ static void damage_much(struct scrubbed *f)
 static bool scrub_and_die(struct scrubbed *f, unsigned die_at)
 {
 	int status;
-	pid_t child = fork();
+	pid_t child;
 
+	pool_free(f->pool); /* threads do not fork */
+	child = fork();
 	assert_true(child >= 0);
 	if (child == 0) {
 		f->watch.die_at = die_at;
 		if (f->crash_at[0])
 			(void)setenv("BLOCKFRAME_CRASH_AT", f->crash_at, 1);
-		if (pool_new(1, &f->pool, NULL) < 0) /* threads do not fork */
+		if (pool_new(1, &f->pool, NULL) < 0)
 			_exit(1);
 		_exit(scrub(f, true) == 0 ? 0 : 1);
 	}
+	assert_int_equal(pool_new(2, &f->pool, NULL), 0);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	if (WIFSIGNALED(status))
 		return true;
