@@ -7,12 +7,12 @@
  */
 #include "archive/rebuild_volume.h"
 
-#include "volume/backend_cut.h"
 #include "archive/volume_folder.h"
 #include "archive/volume_rows.h"
 #include "base/error.h"
 #include "catalog/placement.h"
 #include "volume/backend.h"
+#include "volume/backend_cut.h"
 #include "volume/chain.h"
 
 #include <inttypes.h>

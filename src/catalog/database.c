@@ -27,7 +27,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-
 static const char common_settings[] = "PRAGMA cache_size = -8192;"
 				      "PRAGMA mmap_size = 0;"
 				      "PRAGMA cell_size_check = ON;"

@@ -5,7 +5,6 @@
  */
 #include "cli/safety.h"
 
-
 #include "archive/archive.h"
 #include "archive/volume_list.h"
 #include "archive/volume_status.h"
