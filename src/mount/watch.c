@@ -2,6 +2,8 @@
 /* The folder of the archive is watched with inotify: SQLite writes its log when a commit is
  * made, a rebuild renames a new catalog into place. As events can be missed (a file system
  * that has none), the catalog is also looked at every few seconds; that is one look-up.
+ * SQLite writes a commit first and publishes it in shared memory then, which is no event. So
+ * after an event the catalog is looked at again, at growing intervals.
  *
  * The kernel may get an answer that is a moment too old after it was told to forget: a look-up
  * that began before the commit ends after it. So it is told again a second later.
@@ -24,9 +26,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -35,6 +39,8 @@
 #include <unistd.h>
 
 #define LOOK_INTERVAL 5000 /* milliseconds, without events */
+#define SETTLE_FIRST 5     /* milliseconds, until the first look after an event ... */
+#define SETTLE_LAST 1000   /* ... doubled until the last one */
 #define REPEAT_DELAY 1000  /* milliseconds, until the kernel is told again */
 #define MILLISECOND UINT64_C(1000000)
 #define INTERRUPT_INTERVAL 20 /* milliseconds */
@@ -56,7 +62,8 @@ struct watch {
 	uint64_t
 		missed_at; /* clock_monotonic_ns() when it could not be opened first; 0: it can */
 	bool complained; /* about that */
-	uint64_t seen;   /* commit that the kernel knows */
+	int settle; /* milliseconds until the next look after an event; 0: none to come */
+	uint64_t seen; /* commit that the kernel knows */
 	uint64_t repeat_after;
 	uint64_t repeat_at; /* clock_monotonic_ns(); 0: nothing to repeat */
 };
@@ -210,17 +217,45 @@ static void drain(int fd)
 		;
 }
 
+/* Tests turn the regular looks off. */
+static int look_interval(void)
+{
+#ifdef TEST_HOOKS
+	if (getenv("BLOCKFRAME_LOOK_WHEN_TOLD"))
+		return INT_MAX;
+#endif
+	return LOOK_INTERVAL;
+}
+
+static int least(int a, int b)
+{
+	return a < b ? a : b;
+}
+
 static int next_timeout(const struct watch *watch)
 {
 	uint64_t now = clock_monotonic_ns();
+	int timeout = look_interval();
 
 	if (watch->missed_at != 0 && !watch->complained)
-		return REPEAT_DELAY;
+		timeout = least(timeout, REPEAT_DELAY);
+	if (watch->settle > 0)
+		timeout = least(timeout, watch->settle);
 	if (watch->repeat_at == 0)
-		return LOOK_INTERVAL;
+		return timeout;
 	return watch->repeat_at <= now
 		       ? 0
-		       : (int)((watch->repeat_at - now) / MILLISECOND) + 1;
+		       : least(timeout,
+			       (int)((watch->repeat_at - now) / MILLISECOND) + 1);
+}
+
+/* After waiting as long as it said. */
+static void settle(struct watch *watch, bool event)
+{
+	if (event)
+		watch->settle = SETTLE_FIRST;
+	else
+		watch->settle = watch->settle < SETTLE_LAST ? 2 * watch->settle : 0;
 }
 
 static void *run(void *context)
@@ -240,6 +275,7 @@ static void *run(void *context)
 			unmount(watch);
 		if (fds[2].revents)
 			drain(watch->inotify_fd);
+		settle(watch, fds[2].revents != 0);
 		look_for_catalog(watch);
 		look_for_commits(watch);
 		repeat(watch);

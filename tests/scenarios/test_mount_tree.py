@@ -369,7 +369,8 @@ def no_difference(a, b):
         return False
 
 
-def test_a_commit_appears_while_mounted(archive, mount, small, rng):
+def test_a_commit_appears_while_mounted(archive, mount, small, rng, monkeypatch):
+    monkeypatch.setenv('BLOCKFRAME_LOOK_WHEN_TOLD', '1')  # not just every few seconds
     mnt = mount(archive)
     before = snapshot(small)
     assert_same(before, mnt / 'tree')
