@@ -164,7 +164,6 @@ def passes(most_at_once):
         n += max(1, n // most_at_once)
 
 
-@pytest.mark.main
 @pytest.mark.parametrize('point', CRASH_POINTS)
 def test_a_kill_at_a_named_step_loses_nothing(operations, tmp_path, count, point):
     kills = 0

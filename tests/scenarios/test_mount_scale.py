@@ -54,7 +54,6 @@ def list_in_small_steps(path):
     return sorted(set(names) - {b'.', b'..'}), len(names) - 2
 
 
-@pytest.mark.main
 def test_a_folder_of_100_000_files(program, archive, mount, tmp_path, seed, rng):
     tree = make_small_tree(tmp_path / 'tree', seed)
     content = many(program, archive, tree, 100_000, per_folder=100_000)
@@ -88,7 +87,6 @@ def test_attributes_of_listed_files_are_known_without_asking(program, archive, m
     assert mnt.replies() - before < number // 10
 
 
-@pytest.mark.main
 def test_a_file_with_100_000_names_in_one_folder(program, archive, mount, tmp_path, seed):
     number = 100_000
     tree = make_small_tree(tmp_path / 'tree', seed)
