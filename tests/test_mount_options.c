@@ -44,8 +44,8 @@ static void what_only_others_understand_is_let_pass(void **state)
 		"defaults,ro,nofail,_netdev,noauto",
 		"auto,user,users,owner,group,nouser,nousers,noowner,nogroup",
 		"user=joe,comment=joe's,comment",
-		"x-systemd.automount,x-systemd.requires=a.mount,x-systemd.idle-timeout="
-		"1min",
+		"x-systemd.automount,x-systemd.requires=a.mount",
+		"x-systemd.idle-timeout=1min",
 		"X-mount.mkdir=0755,x-gvfs-show",
 		"async,sync,dirsync,silent,loud,mand,nomand,iversion,noiversion",
 		"atime,diratime,relatime,norelatime,strictatime,nostrictatime,lazytime",
