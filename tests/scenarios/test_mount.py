@@ -353,13 +353,13 @@ def test_a_mount_that_is_killed_is_judged(filled, fuse, tmp_path):
             mnt.judge()
 
 
-def test_a_mount_without_a_log_that_is_killed_is_judged(filled, fuse, tmp_path):
+def test_a_mount_without_a_log_that_dies_is_judged(filled, fuse, tmp_path):
     mountpoint = tmp_path / 'mnt'
     mountpoint.mkdir()
     filled.run('mount', '-m', mountpoint)
-    os.kill(int(os.getxattr(mountpoint, 'user.blockframe.pid')), signal.SIGKILL)
+    os.kill(int(os.getxattr(mountpoint, 'user.blockframe.pid')), signal.SIGUSR2)
     try:
-        with pytest.raises(AssertionError, match='exit code -9'):
+        with pytest.raises(AssertionError, match=f'exit code -{signal.SIGUSR2:d}'):
             judge_others()
     finally:
         filled.program.run('umount', mountpoint)
