@@ -243,18 +243,19 @@ static void a_volume_that_can_not_be_begun_leaves_no_file(void **state)
 	struct active_volume *active = NULL;
 	struct budget *none = NULL;
 	struct volume_writing writing = {
-		.folder_fd = archive_volume_folder(archive),
+		.places = archive_places(archive),
 		.config = archive_config(archive),
 		.pool = archive_pool(archive),
 		.catalog = archive_catalog(archive),
 		.data = 30,
 		.parity = 3,
 	};
+	const struct volume_plan plan = { .number = 2, .label = "x" };
 
 	assert_int_equal(budget_new(4096, &none), 0);
 	writing.budget = none;
 	assert_int_equal(catalog_begin(writing.catalog, NULL), 0);
-	assert_int_equal(active_volume_create(&writing, 2, "x", NULL, &active, &f->err),
+	assert_int_equal(active_volume_create(&writing, &plan, &active, &f->err),
 			 -ENOMEM);
 	catalog_rollback(writing.catalog);
 	assert_int_equal(volume_count(f), 1);

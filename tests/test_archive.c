@@ -2,10 +2,12 @@
 #include "archive/archive.h"
 
 #include "archive/lock.h"
+#include "archive/places.h"
 #include "archive/source.h"
 #include "archive/volume_folder.h"
 #include "archive/volume_set.h"
 #include "base/cleanup.h"
+#include "base/config.h"
 #include "base/file.h"
 #include "base/pool.h"
 #include "catalog/history.h"
@@ -406,6 +408,8 @@ static void files_are_told_apart(void **state)
 {
 	struct archive_fixture *f = *state;
 	autovolume_files struct volume_files files = { 0 };
+	autoconfig struct config config = { 0 };
+	autoptr(places) places = NULL;
 	autoclose int fd = -1;
 	char path[256];
 
@@ -416,8 +420,10 @@ static void files_are_told_apart(void **state)
 	assert_int_equal(file_replace(AT_FDCWD, archive_fixture_path(f, "volumes/x.bfv"),
 				      "x", 1, 0666, NULL),
 			 0);
-	fd = open(archive_fixture_path(f, "volumes"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(volume_folder_scan(fd, NULL, &files, NULL), 0);
+	fd = open(archive_fixture_path(f, ""), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(config_defaults(&config), 0);
+	assert_int_equal(places_new(fd, &config, &places, NULL), 0);
+	assert_int_equal(volume_folder_scan(places, NULL, &files, NULL), 0);
 	assert_int_equal(files.count, 3);
 	assert_int_equal(files.items[0].state, VOLUME_FILE_GOOD);
 	assert_int_equal(files.items[1].state, VOLUME_FILE_COPY);

@@ -190,7 +190,7 @@ static struct log_counters cold_read(struct commit_fixture *f,
 				     const struct content *content, uint64_t offset)
 {
 	struct volume_set_options options = {
-		.folder_fd = volume_set_folder(archive_volumes(f->archive)),
+		.places = archive_places(f->archive),
 		.catalog = archive_catalog(f->archive),
 		.budget = archive_budget(f->archive),
 	};

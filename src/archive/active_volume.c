@@ -19,6 +19,7 @@
  */
 #include "archive/active_volume.h"
 
+#include "archive/places.h"
 #include "archive/volume_folder.h"
 #include "archive/volume_info.h"
 #include "base/budget.h"
@@ -37,6 +38,7 @@
 #include "volume/chain.h"
 #include "volume/record_completion.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -104,7 +106,7 @@ static int used_size(const struct active_volume *active, uint64_t *size_out,
 	uint64_t position = backend_position(active->backend);
 	struct stat st;
 
-	if (fstatat(active->writing.folder_fd, active->file, &st, 0) < 0)
+	if (fstatat(places_base(active->writing.places), active->file, &st, 0) < 0)
 		return error_set_errno(err, -errno, "'%s'", active->file);
 	*size_out = (uint64_t)st.st_blocks * STAT_BLOCK_SIZE;
 	if (*size_out > position)
@@ -257,30 +259,52 @@ static int begin_volume(struct active_volume *active, const struct hash *head,
 	return write_header(active, head, err);
 }
 
-int active_volume_create(const struct volume_writing *writing, uint64_t number,
-			 const char *label, const struct hash *head,
-			 struct active_volume **active_out, struct error *err)
+/* Make the file, with a name of its own. */
+static int create_file(const struct volume_writing *writing,
+		       const struct volume_plan *plan, struct active_volume **active_out,
+		       struct error *err)
 {
 	autoptr(active_volume) active = NULL;
 	char name[VOLUME_FILE_NAME_MAX];
+	autofree char *path = NULL;
 	struct uuid uuid;
 	int r;
 
 	r = random_bytes(uuid.bytes, UUID_SIZE, err);
 	if (r < 0)
 		return r;
-	volume_file_name(number, &uuid, name);
-	r = active_volume_new(writing, &uuid, number, label, name, &active, err);
+	volume_file_name(plan->number, &uuid, name);
+	if (places_join(writing->places, plan->place, name, &path) < 0)
+		return error_set(err, -ENOMEM, "no memory for a path");
+	r = active_volume_new(writing, &uuid, plan->number, plan->label, path, &active,
+			      err);
 	if (r < 0)
 		return r;
-	r = backend_file_create(writing->folder_fd, name, &active->backend, err);
+	r = backend_file_create(places_base(writing->places), path, &active->backend,
+				err);
 	if (r < 0)
 		return r;
+	*active_out = take_ptr(active);
+	return 0;
+}
+
+int active_volume_create(const struct volume_writing *writing,
+			 const struct volume_plan *plan,
+			 struct active_volume **active_out, struct error *err)
+{
+	autoptr(active_volume) active = NULL;
+	int r;
+
+	r = create_file(writing, plan, &active, err);
+	if (r < 0)
+		return r;
+	assert(active);
 	crash_point("archive.volume.created");
-	r = begin_volume(active, head, err);
-	if (r < 0) {
-		(void)unlinkat(writing->folder_fd, name, 0); /* nobody knows of it yet */
-		return error_prefix(err, r, "new volume '%s'", name);
+	r = begin_volume(active, plan->head, err);
+	if (r < 0) { /* nobody knows of it yet */
+		(void)unlinkat(places_base(writing->places), active->file, 0);
+		(void)catalog_forget_volume(writing->catalog, &active->uuid, NULL);
+		return error_prefix(err, r, "new volume '%s'", active->file);
 	}
 	crash_point("archive.volume.begun");
 	active->fresh = true;
@@ -396,7 +420,8 @@ int active_volume_open(const struct volume_writing *writing, const struct volume
 			      row->label ? row->label : "", file, &active, err);
 	if (r < 0)
 		return r;
-	r = backend_file_open(writing->folder_fd, file, 1, &active->backend, err);
+	r = backend_file_open(places_base(writing->places), file, 1, &active->backend,
+			      err);
 	if (r < 0)
 		return r;
 	r = continue_volume(active, row, err);
@@ -434,7 +459,7 @@ static bool is_finished(const struct volume_writing *writing,
 	uint64_t end;
 	struct stat st;
 
-	if (fstatat(writing->folder_fd, file, &st, 0) < 0)
+	if (fstatat(places_base(writing->places), file, &st, 0) < 0)
 		return true; /* who needs it will say what is wrong */
 	if (row->sealed)
 		return !(st.st_mode & S_IWUSR);
@@ -465,7 +490,8 @@ int active_volume_finish(const struct volume_writing *writing,
 	int r;
 
 	if (is_finished(writing, row, file) ||
-	    backend_file_open(writing->folder_fd, file, 1, &backend, NULL) < 0 ||
+	    backend_file_open(places_base(writing->places), file, 1, &backend, NULL) <
+		    0 ||
 	    chain_find_last(backend, &row->uuid, &record, &own, NULL) < 0)
 		return 0; /* nothing to write here any more */
 	r = 0;

@@ -14,11 +14,12 @@
 struct catalog;
 struct config;
 struct error;
+struct places;
 struct volume_row;
 
 /* What writing to any volume of an archive takes. All borrowed. */
 struct volume_writing {
-	int folder_fd; /* of the volume files */
+	const struct places *places;
 	struct hash archive_id;
 	const struct config *config; /* [volume] max_size, [parity] spread */
 	struct budget *budget;
@@ -34,7 +35,7 @@ struct active_volume {
 	struct uuid uuid;
 	uint64_t number; /* in the set, from 1 */
 	char *label;     /* owned */
-	char *file;      /* owned; name in the folder */
+	char *file;      /* owned; its path (archive/places.h) */
 	bool begun;      /* its opening checkpoint is complete; set by who writes that */
 	bool fresh;      /* nothing was appended behind that; cleared by who appends */
 	struct backend *backend;
@@ -49,10 +50,18 @@ int volume_writing_check(const struct volume_writing *writing, struct error *err
 int active_volume_too_small(const struct active_volume *active, uint64_t size,
 			    struct error *err);
 
+/* What a new volume is to be. */
+struct volume_plan {
+	size_t place;    /* in writing->places */
+	uint64_t number; /* in the set */
+	const char *label;
+	const struct hash *head; /* hash of the last head, or NULL */
+};
+
 /* Make a new volume file with a header record, whose roster is all that the catalog knows.
- * @head: hash of the last head, or NULL. Durable on return. */
-int active_volume_create(const struct volume_writing *writing, uint64_t number,
-			 const char *label, const struct hash *head,
+ * Durable on return; after a failure nothing is left of it, nor in the catalog. */
+int active_volume_create(const struct volume_writing *writing,
+			 const struct volume_plan *plan,
 			 struct active_volume **active_out, struct error *err);
 
 /* Open the volume @row, whose file is @file, where it ends. -ESTALE if its last record is

@@ -123,8 +123,10 @@ static int begin_next(struct appender *appender, const struct survey *survey,
 		label = NULL; /* undefined after a failure */
 		return error_set(err, -ENOMEM, "no memory for a label");
 	}
-	return active_volume_create(&appender->writing, number, label, &head,
-				    &appender->active, err);
+	return active_volume_create(
+		&appender->writing,
+		&(struct volume_plan){ .number = number, .label = label, .head = &head },
+		&appender->active, err);
 }
 
 /* See that the last volume lacks nothing that its writer owed it. It may be on a shelf. */
@@ -162,7 +164,7 @@ static int open_reading(struct appender *appender, struct volume_set **volumes_o
 			struct source **source_out, struct error *err)
 {
 	struct volume_set_options options = {
-		.folder_fd = appender->writing.folder_fd,
+		.places = appender->writing.places,
 		.archive_id = appender->writing.archive_id,
 		.catalog = appender->writing.catalog,
 		.budget = appender->reading,
@@ -234,7 +236,7 @@ static void init_writing(struct appender *appender, struct archive *archive,
 {
 	appender->archive = archive;
 	appender->writing = (struct volume_writing){
-		.folder_fd = volume_set_folder(archive_volumes(archive)),
+		.places = archive_places(archive),
 		.config = archive_config(archive),
 		.budget = archive_budget(archive),
 		.pool = archive_pool(archive),

@@ -14,6 +14,7 @@
 #include "archive/catalog_swap.h"
 #include "archive/catch_up.h"
 #include "archive/lock.h"
+#include "archive/places.h"
 #include "archive/source_local.h"
 #include "archive/volume_set.h"
 #include "base/budget.h"
@@ -32,9 +33,9 @@
 struct archive {
 	char *directory;
 	int folder_fd;
-	int volume_folder_fd;
 	int lock_fd; /* -1: reader */
 	struct config config;
+	struct places *places;
 	struct budget *budget;
 	struct pool *pool;
 	struct catalog *catalog;  /* the opener's */
@@ -64,9 +65,9 @@ void archive_free(struct archive *archive)
 	catalog_free(archive->catalog);
 	pool_free(archive->pool);
 	budget_free(archive->budget);
+	places_free(archive->places);
 	config_done(&archive->config);
 	cleanup_close_p(&archive->lock_fd);
-	cleanup_close_p(&archive->volume_folder_fd);
 	cleanup_close_p(&archive->folder_fd);
 	free(archive->directory);
 	free(archive->warning);
@@ -102,19 +103,11 @@ static int copy_config(struct archive *archive, const struct config *config,
 			    err);
 }
 
-static int open_volume_folder(struct archive *archive, struct error *err)
+static int open_places(struct archive *archive, struct error *err)
 {
-	const char *name = archive->config.volume.directory;
+	int r = places_new(archive->folder_fd, &archive->config, &archive->places, err);
 
-	archive->volume_folder_fd =
-		openat(archive->folder_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (archive->volume_folder_fd >= 0)
-		return 0;
-	if (errno == ENOENT)
-		return error_set(
-			err, -ENOMEDIUM,
-			"there is no volume folder '%s': is its medium attached?", name);
-	return error_set_errno(err, -errno, "volume folder '%s'", name);
+	return r < 0 ? r : places_check(archive->places, err);
 }
 
 static int start_engines(struct archive *archive, struct error *err)
@@ -163,7 +156,7 @@ static int open_volumes(struct archive *archive, const struct archive_options *o
 			struct error *err)
 {
 	const struct volume_set_options set_options = {
-		.folder_fd = archive->volume_folder_fd,
+		.places = archive->places,
 		.archive_id = archive->id,
 		.catalog = archive->look_ups,
 		.budget = archive->budget,
@@ -217,7 +210,7 @@ static int note_old_commits(struct archive *archive, const struct catch_up *catc
 static int try_catch_up(struct archive *archive, struct error *err)
 {
 	struct catch_up catch_up = {
-		.folder_fd = archive->volume_folder_fd,
+		.places = archive->places,
 		.archive_id = archive->id,
 		.catalog = archive->catalog,
 		.budget = archive->budget,
@@ -282,7 +275,7 @@ static int open_all(struct archive *archive, const struct archive_options *optio
 	if (options->writable)
 		r = lock_take(archive->folder_fd, options->wait, &archive->lock_fd, err);
 	if (r == 0)
-		r = open_volume_folder(archive, err);
+		r = open_places(archive, err);
 	if (r == 0)
 		r = start_engines(archive, err);
 	if (r < 0 || options->without_catalog)
@@ -306,7 +299,6 @@ int archive_open(const struct archive_options *options, struct archive **archive
 	if (!archive)
 		return error_set(err, -ENOMEM, "no memory to open an archive");
 	archive->folder_fd = -1;
-	archive->volume_folder_fd = -1;
 	archive->lock_fd = -1;
 	r = open_all(archive, options, err);
 	if (r < 0)
@@ -360,9 +352,9 @@ int archive_folder(const struct archive *archive)
 	return archive->folder_fd;
 }
 
-int archive_volume_folder(const struct archive *archive)
+const struct places *archive_places(const struct archive *archive)
 {
-	return archive->volume_folder_fd;
+	return archive->places;
 }
 
 const char *archive_warning(const struct archive *archive)

@@ -19,6 +19,7 @@ struct budget;
 struct catalog;
 struct config;
 struct error;
+struct places;
 struct pool;
 struct source;
 struct volume_set;
@@ -49,7 +50,7 @@ int archive_init(const char *directory, const struct config *config, const char 
 bool archive_exists(const char *directory);
 
 /* -ENOENT: no archive there. -EBUSY: another writer holds the lock. -EBADMSG: the catalog is
- * missing or damaged (the text says to rebuild it). -ENOMEDIUM: no volume folder. A writer
+ * missing or damaged (the text says to rebuild it). -ENOMEDIUM: none of the places is there. A writer
  * also gets -ESTALE (a volume is older than the catalog knows, or has another history: a
  * fork) and whatever keeps the catalog from catching up. A reader takes the lock for a
  * moment if the catalog is behind; if it can't, or it fails, it goes on with what the
@@ -71,9 +72,9 @@ struct volume_set *archive_volumes(struct archive *archive);
 struct source *archive_source(struct archive *archive); /* any thread */
 void archive_id(const struct archive *archive, struct hash *id_out);
 
-/* Descriptors of the archive's folder and of its volume folder; borrowed. */
+/* Descriptor of the archive's folder, where paths of volume files count from; borrowed. */
 int archive_folder(const struct archive *archive);
-int archive_volume_folder(const struct archive *archive);
+const struct places *archive_places(const struct archive *archive); /* borrowed */
 
 /* What the user should know about how it was opened, or NULL. */
 const char *archive_warning(const struct archive *archive);

@@ -18,6 +18,7 @@
 #include "archive/active_volume.h"
 #include "archive/head.h"
 #include "archive/lock.h"
+#include "archive/places.h"
 #include "archive/volume_folder.h"
 #include "base/budget.h"
 #include "base/clock.h"
@@ -47,7 +48,7 @@ struct init {
 	const char *directory;
 	const struct config *config;
 	int folder_fd;
-	int volume_folder_fd;
+	struct places *places;
 	struct budget *budget;
 	struct pool *pool;
 	struct catalog *catalog;
@@ -61,7 +62,7 @@ static void init_done(struct init *init)
 	catalog_free(init->catalog);
 	pool_free(init->pool);
 	budget_free(init->budget);
-	cleanup_close_p(&init->volume_folder_fd);
+	places_free(init->places);
 	cleanup_close_p(&init->folder_fd);
 }
 
@@ -148,6 +149,13 @@ static uint64_t first_stripes_size(const struct config *config)
 	return FIRST_RECORDS * (1 + parity) * geometry.stride;
 }
 
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 /* Whether the volume in @file can only be one that an interrupted init began. */
 static bool is_leftover(const struct init *init, const struct volume_file *file)
 {
@@ -156,13 +164,12 @@ static bool is_leftover(const struct init *init, const struct volume_file *file)
 	struct stripe_info own = { 0 };
 	uint64_t end;
 
-	if (!has_prefix(file->name, "0001-"))
+	if (!has_prefix(base_name(file->name), "0001-"))
 		return false;
 	if (file->state == VOLUME_FILE_UNSTARTED)
 		return file->size <= first_stripes_size(init->config);
 	if (file->state != VOLUME_FILE_GOOD ||
-	    backend_file_open(init->volume_folder_fd, file->name, 0, &backend, NULL) <
-		    0 ||
+	    backend_file_open(init->folder_fd, file->name, 0, &backend, NULL) < 0 ||
 	    chain_find_last(backend, &file->uuid, &last, &own, NULL) < 0)
 		return false;
 	end = own.offset + stripe_physical_size(&own);
@@ -175,22 +182,22 @@ static int remove_leftovers(const struct init *init, const struct volume_files *
 			    struct error *err)
 {
 	for (size_t i = 0; i < files->count; i++) {
-		const char *name = files->items[i].name;
-
 		if (!is_leftover(init, &files->items[i]))
 			return error_set(
 				err, -ENOTEMPTY,
 				"there is a volume '%s' already: to use it, make an "
 				"empty %s and rebuild the catalog",
-				name, ARCHIVE_CONFIG_FILE);
+				base_name(files->items[i].name), ARCHIVE_CONFIG_FILE);
 	}
 	for (size_t i = 0; i < files->count; i++) {
 		const char *name = files->items[i].name;
 
-		if (unlinkat(init->volume_folder_fd, name, 0) < 0)
+		if (unlinkat(init->folder_fd, name, 0) < 0)
 			return error_set_errno(err, -errno, "'%s'", name);
 	}
-	return files->count > 0 ? folder_sync(init->volume_folder_fd, err) : 0;
+	if (files->count == 0)
+		return 0;
+	return places_sync_folder(init->folder_fd, files->items[0].name, err);
 }
 
 static int open_volume_folder(struct init *init, struct error *err)
@@ -202,14 +209,13 @@ static int open_volume_folder(struct init *init, struct error *err)
 	r = mkdir_parents(init->folder_fd, name, 0777, err);
 	if (r < 0)
 		return r;
-	init->volume_folder_fd =
-		openat(init->folder_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (init->volume_folder_fd < 0)
-		return error_set_errno(err, -errno, "'%s'", name);
+	r = places_new(init->folder_fd, init->config, &init->places, err);
+	if (r < 0)
+		return r;
 	crash_point("archive.init.folder");
 	if (!volumes_inside(init->config))
 		return 0; /* other archives may use it: what is not ours is ignored */
-	r = volume_folder_scan(init->volume_folder_fd, NULL, &files, err);
+	r = volume_folder_scan(init->places, NULL, &files, err);
 	if (r < 0)
 		return r;
 	return remove_leftovers(init, &files, err);
@@ -260,7 +266,7 @@ static int folder_name(const char *directory, char **name_out)
 static int write_volume(struct init *init, const char *label, struct error *err)
 {
 	const struct volume_writing writing = {
-		.folder_fd = init->volume_folder_fd,
+		.places = init->places,
 		.archive_id = init->archive_id,
 		.config = init->config,
 		.budget = init->budget,
@@ -276,7 +282,9 @@ static int write_volume(struct init *init, const char *label, struct error *err)
 	r = volume_writing_check(&writing, err);
 	if (r < 0)
 		return r;
-	r = active_volume_create(&writing, 1, label, NULL, &active, err);
+	r = active_volume_create(&writing,
+				 &(struct volume_plan){ .number = 1, .label = label },
+				 &active, err);
 	if (r < 0)
 		return r;
 	return log_write_record(active->writer, STRIPE_COMMIT, false, init->head, NULL,
@@ -401,7 +409,6 @@ int archive_init(const char *directory, const struct config *config, const char 
 		.directory = directory,
 		.config = config,
 		.folder_fd = -1,
-		.volume_folder_fd = -1,
 	};
 	autoclose int lock_fd = -1;
 	int r;

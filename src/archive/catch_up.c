@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The catalog is behind the volumes after a writer was killed between a record and the end
- * of its catalog transaction, or when files came into the volume folder by other ways.
+ * of its catalog transaction, or when files came into its places by other ways.
  *
- * What to look at follows from a listing of the folder, each name against the name under
+ * What to look at follows from a listing of the places, each path against the path under
  * which the catalog saw a volume last:
  *
  *     same name, sealed                      nothing
@@ -27,6 +27,7 @@
  */
 #include "archive/catch_up.h"
 
+#include "archive/places.h"
 #include "archive/replay.h"
 #include "archive/source_local.h"
 #include "archive/volume_folder.h"
@@ -72,7 +73,7 @@ static int survey_init(struct survey *survey, const struct catch_up *catch_up,
 	r = volume_list_load(catch_up->catalog, &survey->volumes, err);
 	if (r < 0)
 		return r;
-	return volume_folder_list(catch_up->folder_fd, &survey->files, err);
+	return volume_folder_list(catch_up->places, &survey->files, err);
 }
 
 static bool known_by_name_only(const struct volume_row *row)
@@ -142,7 +143,7 @@ static int find_new_records(const struct catch_up *catch_up, const struct volume
 	struct error why = { 0 };
 	int r;
 
-	r = backend_file_open(catch_up->folder_fd, name, 0, &backend, err);
+	r = backend_file_open(places_base(catch_up->places), name, 0, &backend, err);
 	if (r < 0)
 		return r;
 	r = budget_reserve(catch_up->budget, CHAIN_MEMORY, "records", err);
@@ -186,8 +187,8 @@ static int examine_other_name(const struct survey *survey, const struct volume_r
 	const struct catch_up *catch_up = survey->catch_up;
 	int r;
 
-	if (row->file[0] == 0 ||
-	    volume_folder_check(catch_up->folder_fd, row->file, &row->uuid, NULL) < 0) {
+	if (row->file[0] == 0 || volume_folder_check(places_base(catch_up->places),
+						     row->file, &row->uuid, NULL) < 0) {
 		*work_out = WORK_NAME;
 		return examine_growth(survey, row, file, work_out, err);
 	}
@@ -205,7 +206,8 @@ static int examine_content(const struct survey *survey, struct volume_file *file
 	const struct volume_row *row;
 	int r;
 
-	r = volume_folder_identify(catch_up->folder_fd, &catch_up->archive_id, file, err);
+	r = volume_folder_identify(places_base(catch_up->places), &catch_up->archive_id,
+				   file, err);
 	if (r < 0)
 		return r;
 	if (file->state != VOLUME_FILE_GOOD) {
@@ -239,7 +241,7 @@ static int examine(const struct survey *survey, struct volume_file *file,
 	r = known_size(survey->catch_up, row, &size, err);
 	if (r < 0)
 		return r;
-	if (fstatat(survey->catch_up->folder_fd, file->name, &st, 0) < 0)
+	if (fstatat(places_base(survey->catch_up->places), file->name, &st, 0) < 0)
 		return errno == ENOENT ? 0
 				       : error_set_errno(err, -errno, "'%s'", file->name);
 	if ((uint64_t)st.st_size == size)
@@ -307,10 +309,11 @@ static int feed_file(const struct survey *survey, const struct volume_file *file
 		r = volume_rows_put_roster(catch_up->catalog, file, err);
 	if (r < 0)
 		return r;
-	r = backend_file_open(catch_up->folder_fd, file->name, 0, &backend, err);
+	r = backend_file_open(places_base(catch_up->places), file->name, 0, &backend,
+			      err);
 	if (r < 0)
 		return r;
-	r = volume_folder_sync(catch_up->folder_fd, file->name, err);
+	r = volume_folder_sync(places_base(catch_up->places), file->name, err);
 	if (r < 0)
 		return r;
 	feed->sealed = false;
@@ -364,7 +367,7 @@ static int replay_commits(struct catch_up *catch_up, struct replay *replay,
 			  struct error *err)
 {
 	const struct volume_set_options options = {
-		.folder_fd = catch_up->folder_fd,
+		.places = catch_up->places,
 		.archive_id = catch_up->archive_id,
 		.catalog = catch_up->catalog,
 		.budget = catch_up->budget,

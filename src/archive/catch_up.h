@@ -12,9 +12,10 @@
 struct budget;
 struct catalog;
 struct error;
+struct places;
 
 struct catch_up {
-	int folder_fd; /* of the volume files */
+	const struct places *places;
 	struct hash archive_id;
 	struct catalog *catalog; /* not in a transaction */
 	struct budget *budget;
@@ -26,8 +27,8 @@ struct catch_up {
 		old_commits; /* older than the last known one: only a rebuild can add them */
 };
 
-/* Whether there is anything to do; reads only. Cheap when there is not: one listing of the
- * folder. -ESTALE: a volume is older than the catalog knows, or has another history. */
+/* Whether there is anything to do; reads only. Cheap when there is not: one listing of
+ * the places. -ESTALE: a volume is older than the catalog knows, or has another history. */
 int catch_up_needed(const struct catch_up *catch_up, bool *needed_out, struct error *err);
 
 /* Do it, in one transaction. The caller holds the writer's lock. */

@@ -88,24 +88,6 @@ static int make_writers(struct commit *commit, struct error *err)
 	return entry_writer_new(&entries, &commit->entries, err);
 }
 
-/* The folders of the archive and of its volumes are never a part of it. */
-static int find_own(const struct commit *commit, struct walk_options *options,
-		    struct error *err)
-{
-	struct stat stat[WALK_OWN_MAX];
-
-	if (fstatat(AT_FDCWD, archive_directory(commit->archive), &stat[0], 0) < 0)
-		return error_set_errno(err, -errno, "%s",
-				       archive_directory(commit->archive));
-	if (fstat(volume_set_folder(archive_volumes(commit->archive)), &stat[1]) < 0)
-		return error_set_errno(err, -errno, "folder of the volumes");
-	for (unsigned i = 0; i < WALK_OWN_MAX; i++)
-		options->own[i] =
-			(struct walk_identity){ stat[i].st_dev, stat[i].st_ino };
-	options->own_count = WALK_OWN_MAX;
-	return 0;
-}
-
 static int make_walk(struct commit *commit, struct error *err)
 {
 	const struct commit_options *options = commit->options;
@@ -120,10 +102,9 @@ static int make_walk(struct commit *commit, struct error *err)
 		.linked = commit->entries ? entry_writer_linked : NULL,
 		.context = commit->entries,
 	};
-	int r;
 
-	r = find_own(commit, &walk, err);
-	return r < 0 ? r : walk_new(&walk, &commit->walk, err);
+	own_folders_of(commit->archive, &walk.own);
+	return walk_new(&walk, &commit->walk, err);
 }
 
 static int prepare(struct commit *commit, struct error *err)

@@ -68,7 +68,7 @@ bool health_found_damage(const struct health_report *report)
 static int find_remains(struct health_run *run, const struct volume_row *row,
 			char **file_out, struct error *err)
 {
-	int folder = archive_volume_folder(run->archive);
+	int folder = archive_folder(run->archive);
 	struct volume_file file = { .name = row->file };
 	bool remains;
 	struct stat st;

@@ -32,7 +32,7 @@ struct health_volume {
 	struct uuid uuid;
 	uint64_t number;
 	char *label;  /* owned */
-	char *file;   /* owned: name in the volume folder; NULL: not attached */
+	char *file;   /* owned: its path (archive/places.h); NULL: not attached */
 	bool checked; /* to its end */
 	int code;     /* if not: why, a negative errno */
 	char *problem; /* owned: the same as text; or what else is wrong with it; or NULL */

@@ -233,8 +233,8 @@ static int append_rest(struct health_run *run, struct health_volume *volume,
 	bool sealed = false;
 	int r;
 
-	r = open_writable(archive_volume_folder(run->archive), volume->file, &backend,
-			  &sealed, err);
+	r = open_writable(archive_folder(run->archive), volume->file, &backend, &sealed,
+			  err);
 	if (r < 0)
 		return r;
 	before = backend_position(backend);
@@ -247,7 +247,7 @@ static int append_rest(struct health_run *run, struct health_volume *volume,
 	if (r == 0 && sealed)
 		r = backend_seal(backend, err);
 	else if (sealed &&
-		 fchmodat(archive_volume_folder(run->archive), volume->file, 0444, 0) < 0)
+		 fchmodat(archive_folder(run->archive), volume->file, 0444, 0) < 0)
 		log_debug("'%s': its mode stays as it is", volume->file); /* a courtesy */
 	if (r == 0)
 		volume->appended = backend_position(backend) - before;
@@ -259,7 +259,7 @@ static bool is_complete(const struct health_run *run, const struct health_volume
 {
 	struct stat st;
 
-	return fstatat(archive_volume_folder(run->archive), volume->file, &st, 0) == 0 &&
+	return fstatat(archive_folder(run->archive), volume->file, &st, 0) == 0 &&
 	       (uint64_t)st.st_size >= volume->scrub.end;
 }
 
@@ -292,8 +292,8 @@ static int complete(struct health_run *run, struct health_volume *volume,
 				   " bytes of its last record's parity",
 				   volume->number, volume->file, volume->appended);
 	if (r == 0)
-		r = backend_file_open(archive_volume_folder(run->archive), volume->file,
-				      0, &backend, err);
+		r = backend_file_open(archive_folder(run->archive), volume->file, 0,
+				      &backend, err);
 	if (r == 0)
 		r = scrub(run, backend, &again, err);
 	run->only = UINT64_MAX;
@@ -307,8 +307,8 @@ static int scrub_and_complete(struct health_run *run, struct health_volume *volu
 	struct error why = { 0 };
 	int r;
 
-	r = backend_file_open(archive_volume_folder(run->archive), volume->file, 0,
-			      &backend, err);
+	r = backend_file_open(archive_folder(run->archive), volume->file, 0, &backend,
+			      err);
 	if (r < 0)
 		return r;
 	r = scrub(run, backend, &volume->scrub, err);

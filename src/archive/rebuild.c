@@ -189,7 +189,7 @@ static int replay_commits(struct rebuild *rebuild, struct budget *budget,
 		.context = rebuild,
 	};
 	const struct volume_set_options options = {
-		.folder_fd = rebuild->folder_fd,
+		.places = rebuild->places,
 		.archive_id = rebuild->archive_id,
 		.catalog = rebuild->catalog,
 		.budget = budget,
@@ -254,13 +254,13 @@ int rebuild_catalog(struct archive *archive, rebuild_problem_fn *problem, void *
 {
 	autovolume_files struct volume_files files = { 0 };
 	struct rebuild rebuild = {
-		.folder_fd = archive_volume_folder(archive),
+		.places = archive_places(archive),
 		.problem = problem,
 		.context = context,
 	};
 	int r;
 
-	r = volume_folder_scan(rebuild.folder_fd, NULL, &files, err);
+	r = volume_folder_scan(rebuild.places, NULL, &files, err);
 	if (r < 0)
 		return r;
 	if (!old_archive_id(archive, &rebuild.archive_id)) {

@@ -7,6 +7,7 @@
  */
 #include "archive/rebuild_volume.h"
 
+#include "archive/places.h"
 #include "archive/volume_folder.h"
 #include "archive/volume_rows.h"
 #include "base/error.h"
@@ -140,12 +141,13 @@ int rebuild_volume(struct rebuild *rebuild, const struct volume_file *file,
 	uint64_t end;
 	int r;
 
-	r = backend_file_open(rebuild->folder_fd, file->name, 0, &backend, &why);
+	r = backend_file_open(places_base(rebuild->places), file->name, 0, &backend,
+			      &why);
 	if (r < 0) {
 		rebuild_tell(rebuild, "%s", why.text);
 		return r == -ENOMEM ? error_set(err, r, "%s", why.text) : 0;
 	}
-	r = volume_folder_sync(rebuild->folder_fd, file->name, err);
+	r = volume_folder_sync(places_base(rebuild->places), file->name, err);
 	if (r < 0)
 		return r;
 	end = backend_position(backend);

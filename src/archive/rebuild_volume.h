@@ -9,10 +9,11 @@
 
 struct catalog;
 struct error;
+struct places;
 struct volume_file;
 
 struct rebuild {
-	int folder_fd; /* of the volume files */
+	const struct places *places;
 	struct hash archive_id;
 	struct catalog *catalog; /* the new one, in a transaction */
 	struct replay replay;

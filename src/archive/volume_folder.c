@@ -13,10 +13,11 @@
  */
 #include "archive/volume_folder.h"
 
+#include "archive/places.h"
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "base/file.h"
 #include "base/hex.h"
+#include "base/log.h"
 #include "volume/backend.h"
 #include "volume/chain.h"
 
@@ -57,20 +58,19 @@ static bool name_matches(const char *name)
 	       strcmp(name + size - suffix, VOLUME_FILE_SUFFIX) == 0;
 }
 
-static int add_name(struct volume_files *files, const char *name)
+/* Takes over @path. */
+static int add_path(struct volume_files *files, char *path)
 {
 	struct volume_file *grown;
-	char *copy;
 
 	grown = realloc(files->items, (files->count + 1) * sizeof(*grown));
-	if (!grown)
+	if (!grown) {
+		free(path);
 		return -ENOMEM;
+	}
 	files->items = grown;
-	copy = strdup(name);
-	if (!copy)
-		return -ENOMEM;
 	grown[files->count++] =
-		(struct volume_file){ .state = VOLUME_FILE_UNSTARTED, .name = copy };
+		(struct volume_file){ .state = VOLUME_FILE_UNSTARTED, .name = path };
 	return 0;
 }
 
@@ -82,9 +82,11 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-static int read_names(DIR *dir, struct volume_files *files)
+static int read_names(DIR *dir, const struct places *places, size_t place,
+		      struct volume_files *files)
 {
 	struct dirent *entry;
+	char *path;
 	int r;
 
 	for (;;) {
@@ -94,31 +96,50 @@ static int read_names(DIR *dir, struct volume_files *files)
 			return -errno;
 		if (!name_matches(entry->d_name))
 			continue;
-		r = add_name(files, entry->d_name);
+		r = places_join(places, place, entry->d_name, &path);
+		if (r == 0)
+			r = add_path(files, path);
 		if (r < 0)
 			return r;
 	}
 }
 
-int volume_folder_list(int folder_fd, struct volume_files *files_out, struct error *err)
+static int list_place(const struct places *places, size_t place,
+		      struct volume_files *files)
 {
-	autovolume_files struct volume_files files = { 0 };
-	autoclose int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir;
+	size_t before = files->count;
+	autoclose int fd = openat(places_base(places), places_path(places, place),
+				  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	int r;
 
-	if (fd < 0)
-		return error_set_errno(err, -errno, "volume folder");
-	dir = fdopendir(fd);
 	if (!dir)
-		return error_set_errno(err, -errno, "volume folder");
+		return -errno;
 	(void)take_fd(&fd);
-	r = read_names(dir, &files);
+	r = read_names(dir, places, place, files);
 	(void)closedir(dir); /* it was only read */
-	if (r < 0)
-		return error_set_errno(err, r, "listing the volume folder");
-	if (files.count > 1)
-		qsort(files.items, files.count, sizeof(*files.items), compare_names);
+	if (files->count - before > 1)
+		qsort(files->items + before, files->count - before, sizeof(*files->items),
+		      compare_names);
+	return r;
+}
+
+int volume_folder_list(const struct places *places, struct volume_files *files_out,
+		       struct error *err)
+{
+	autovolume_files struct volume_files files = { 0 };
+	struct stat st;
+	int r;
+
+	for (size_t i = 0; i < places_count(places); i++) {
+		if (places_stat(places, i, &st) < 0)
+			continue; /* away, or the same folder again */
+		r = list_place(places, i, &files);
+		if (r == -ENOMEM)
+			return error_set(err, r, "no memory for names of volumes");
+		if (r < 0)
+			log_debug("'%s': %s", places_path(places, i), strerror(-r));
+	}
 	*files_out = files;
 	files = (struct volume_files){ 0 };
 	return 0;
@@ -266,13 +287,14 @@ static int settle_all_copies(int folder_fd, struct volume_files *files, struct e
 	return 0;
 }
 
-int volume_folder_scan(int folder_fd, const struct hash *archive_id,
+int volume_folder_scan(const struct places *places, const struct hash *archive_id,
 		       struct volume_files *files_out, struct error *err)
 {
 	autovolume_files struct volume_files files = { 0 };
+	int folder_fd = places_base(places);
 	int r;
 
-	r = volume_folder_list(folder_fd, &files, err);
+	r = volume_folder_list(places, &files, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < files.count; i++) {
@@ -314,5 +336,5 @@ int volume_folder_sync(int folder_fd, const char *name, struct error *err)
 
 	if (fd < 0 || fdatasync(fd) < 0)
 		return error_set_errno(err, -errno, "sync of '%s'", name);
-	return folder_sync(folder_fd, err);
+	return places_sync_folder(folder_fd, name, err);
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The folder that holds an archive's volume files: which files there are, and what each one
- * is. A volume is known by the UUID in its pages, never by its name; only names that end in
+/* The volume files in an archive's places: which files there are, and what each one is. A
+ * volume is known by the UUID in its pages, never by its name; only names that end in
  * VOLUME_FILE_SUFFIX are looked at. Knows nothing of catalogs. Any thread.
+ *
+ * The name of a file is its path, as archive/places.h has it; @folder_fd is where relative
+ * ones count from.
  */
 #include "merkle/hash.h"
 #include "volume/record.h"
@@ -12,7 +15,7 @@
 #include <stdint.h>
 
 struct error;
-struct volume_info;
+struct places;
 
 #define VOLUME_FILE_SUFFIX ".bfv"
 
@@ -40,7 +43,7 @@ enum volume_file_state {
 
 struct volume_file {
 	enum volume_file_state state;
-	char *name;             /* owned */
+	char *name;             /* owned; path */
 	uint64_t size;          /* bytes, holes included */
 	struct uuid uuid;       /* zero unless a volume */
 	struct hash archive_id; /* likewise */
@@ -50,13 +53,14 @@ struct volume_file {
 };
 
 struct volume_files {
-	struct volume_file *items; /* owned; in order of name */
+	struct volume_file *items; /* owned; by place, then in order of name */
 	size_t count;
 };
 
-/* The names in the folder, in order, unidentified (state UNSTARTED). Release with
- * volume_files_done(). */
-int volume_folder_list(int folder_fd, struct volume_files *files_out, struct error *err);
+/* The files in all places that are there, in order, unidentified (state UNSTARTED). Release
+ * with volume_files_done(). */
+int volume_folder_list(const struct places *places, struct volume_files *files_out,
+		       struct error *err);
 
 /* Find out what the file is that @file->name names; fills in the rest. Only a lack of memory
  * is an error; everything else is a state. With @archive_id not NULL, volumes of others
@@ -66,7 +70,7 @@ int volume_folder_identify(int folder_fd, const struct hash *archive_id,
 
 /* Both, for every file. Of several files with one UUID all but the one with the most
  * records become COPY. */
-int volume_folder_scan(int folder_fd, const struct hash *archive_id,
+int volume_folder_scan(const struct places *places, const struct hash *archive_id,
 		       struct volume_files *files_out, struct error *err);
 
 /* Whether the file @name is volume @uuid: the short question. 0, -ENOENT (no such file, or
@@ -78,7 +82,7 @@ int volume_folder_check(int folder_fd, const char *name, const struct uuid *uuid
  * left it in the kernel's cache only, where a power cut can still take it away. */
 int volume_folder_sync(int folder_fd, const char *name, struct error *err);
 
-/* The name of a new volume's file: NUMBER-UUID.bfv. */
+/* The name of a new volume's file in its place: NUMBER-UUID.bfv. */
 #define VOLUME_FILE_NAME_MAX 48
 void volume_file_name(uint64_t number, const struct uuid *uuid,
 		      char name_out[VOLUME_FILE_NAME_MAX]);

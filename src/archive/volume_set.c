@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The volumes that are read from.
  *
- * A volume is found by the name under which the catalog saw it last; if that file is not
- * there or is another volume, by a scan of the folder, whose result is kept until the
- * folder changes (its modification time), so that a missing volume costs one scan and not
- * one for each read. Nothing is written but repairs (volume/write_back.h): it is catch_up.c
+ * A volume is found by the path under which the catalog saw it last; if that file is not
+ * there or is another volume, by a scan of all places, whose result is kept until one of
+ * them changes (its modification time), comes or goes, so that a missing volume costs one
+ * scan and not one for each read. Nothing is written but repairs (volume/write_back.h): it is catch_up.c
  * that refreshes the catalog's names.
  *
  * An open volume is a backend and a log reader. It has users while threads read from it;
@@ -17,6 +17,7 @@
  */
 #include "archive/volume_set.h"
 
+#include "archive/places.h"
 #include "archive/volume_folder.h"
 #include "base/budget.h"
 #include "base/error.h"
@@ -25,7 +26,7 @@
 #include "catalog/placement.h"
 #include "volume/backend.h"
 
-#include <fcntl.h>
+#include <assert.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -33,6 +34,13 @@
 #include <sys/stat.h>
 
 #define TABLE_CACHE_SIZE (2u << 20) /* bytes a volume: the tables of 40 full extents */
+
+/* Of one place; zeroes: it is not there. Without padding, as it is hashed. */
+struct place_state {
+	uint64_t device, inode;
+	int64_t seconds, nanoseconds;
+};
+static_assert(sizeof(struct place_state) == 32, "no padding");
 
 struct open_volume {
 	struct open_volume *next; /* set->mutex */
@@ -48,7 +56,7 @@ struct open_volume {
 };
 
 struct volume_set {
-	int folder_fd;
+	const struct places *places;
 	struct hash archive_id;
 	struct budget *budget;
 	bool frugal;
@@ -58,7 +66,8 @@ struct volume_set {
 	struct open_volume *volumes;  /* most recently used first; mutex */
 	struct log_counters counters; /* of volumes closed since; mutex */
 	struct volume_files files;    /* of the last scan; mutex */
-	struct timespec scanned;      /* the folder's modification time then; mutex */
+	bool scanned;                 /* there was one; mutex */
+	struct hash places_state;     /* what the places looked like then; mutex */
 	struct mutex catalog_mutex;
 	struct catalog *catalog; /* catalog_mutex */
 };
@@ -93,13 +102,7 @@ int volume_set_new(const struct volume_set_options *options, struct volume_set *
 
 	if (!set)
 		return error_set(err, -ENOMEM, "no memory for the set of volumes");
-	set->folder_fd = fcntl(options->folder_fd, F_DUPFD_CLOEXEC, 3);
-	if (set->folder_fd < 0) {
-		int r = -errno;
-
-		free(set);
-		return error_set_errno(err, r, "volume folder");
-	}
+	set->places = options->places;
 	set->archive_id = options->archive_id;
 	set->budget = options->budget;
 	set->frugal = options->frugal;
@@ -125,13 +128,12 @@ void volume_set_free(struct volume_set *set)
 	volume_files_done(&set->files);
 	mutex_done(&set->catalog_mutex);
 	mutex_done(&set->mutex);
-	(void)close(set->folder_fd); /* a folder: nothing to lose */
 	free(set);
 }
 
-int volume_set_folder(const struct volume_set *set)
+const struct places *volume_set_places(const struct volume_set *set)
 {
-	return set->folder_fd;
+	return set->places;
 }
 
 /* Look-ups in the catalog. */
@@ -196,44 +198,53 @@ static int find_row(struct volume_set *set, const struct uuid *uuid, char **labe
 
 /* Finding the file. */
 
-static int folder_time(struct volume_set *set, struct timespec *time_out,
-		       struct error *err)
+/* What changes when a place does: which are there, and when each was changed. */
+static int look_at_places(struct volume_set *set, struct hash *state_out,
+			  struct error *err)
 {
+	size_t count = places_count(set->places);
+	autofree struct place_state *states = calloc(count, sizeof(*states));
 	struct stat st;
 
-	if (fstat(set->folder_fd, &st) < 0)
-		return error_set_errno(err, -errno, "volume folder");
-	*time_out = st.st_mtim;
+	if (!states)
+		return error_set(err, -ENOMEM, "no memory for the list of places");
+	for (size_t i = 0; i < count; i++) {
+		if (places_stat(set->places, i, &st) < 0)
+			continue;
+		states[i] = (struct place_state){ st.st_dev, st.st_ino, st.st_mtim.tv_sec,
+						  st.st_mtim.tv_nsec };
+	}
+	hash_bytes(states, count * sizeof(*states), state_out);
 	return 0;
 }
 
-static bool scan_is_current(struct volume_set *set, const struct timespec *now)
+static bool scan_is_current(struct volume_set *set, const struct hash *now)
 {
 	mutex_scope(&set->mutex);
-	return set->files.items && set->scanned.tv_sec == now->tv_sec &&
-	       set->scanned.tv_nsec == now->tv_nsec;
+	return set->scanned && hash_equal(&set->places_state, now);
 }
 
 static int refresh_scan(struct volume_set *set, struct error *err)
 {
 	autovolume_files struct volume_files files = { 0 };
 	struct volume_files old;
-	struct timespec now;
+	struct hash now;
 	int r;
 
-	r = folder_time(set, &now, err);
+	r = look_at_places(set, &now, err);
 	if (r < 0)
 		return r;
 	if (scan_is_current(set, &now))
 		return 0;
-	r = volume_folder_scan(set->folder_fd, &set->archive_id, &files, err);
+	r = volume_folder_scan(set->places, &set->archive_id, &files, err);
 	if (r < 0)
 		return r;
 
 	mutex_scope(&set->mutex);
 	old = set->files;
 	set->files = files;
-	set->scanned = now;
+	set->scanned = true;
+	set->places_state = now;
 	files = old;
 	return 0;
 }
@@ -278,7 +289,7 @@ static int find_by_scan(struct volume_set *set, const struct uuid *uuid,
 		return error_set(err, r, "no memory for a file name");
 	if (!name)
 		return not_attached(err, uuid, label);
-	r = volume_folder_check(set->folder_fd, name, uuid, err);
+	r = volume_folder_check(places_base(set->places), name, uuid, err);
 	if (r == -ENOENT)
 		return not_attached(err, uuid, label); /* gone since the scan */
 	if (r < 0)
@@ -300,7 +311,7 @@ static int find_file(struct volume_set *set, const struct uuid *uuid, char **nam
 		return r;
 	r = -ENOENT;
 	if (name && name[0])
-		r = volume_folder_check(set->folder_fd, name, uuid, err);
+		r = volume_folder_check(places_base(set->places), name, uuid, err);
 	if (r == -ENOENT) {
 		free(take_ptr(name));
 		r = find_by_scan(set, uuid, label, &name, err);
@@ -377,7 +388,7 @@ static int open_volume_new(struct volume_set *set, const struct uuid *uuid,
 	r = reserve_cache(volume, err);
 	if (r < 0)
 		return r;
-	r = backend_file_open(set->folder_fd, name, 0, &volume->backend, err);
+	r = backend_file_open(places_base(set->places), name, 0, &volume->backend, err);
 	if (r < 0)
 		return r;
 	r = make_reader(volume, err);

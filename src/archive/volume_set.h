@@ -19,6 +19,7 @@ struct budget;
 struct catalog;
 struct error;
 struct page_place;
+struct places;
 struct volume_set;
 
 #define VOLUME_SET_OPEN_MAX 8 /* volumes kept open while nobody reads them */
@@ -26,7 +27,7 @@ struct volume_set;
 	(256u << 10) /* bytes of the budget for each open volume */
 
 struct volume_set_options {
-	int folder_fd; /* of the volume files; duplicated */
+	const struct places *places; /* borrowed */
 	struct hash archive_id;
 	struct catalog
 		*catalog;      /* borrowed; nobody else uses it during a call of this set.
@@ -42,7 +43,7 @@ int volume_set_new(const struct volume_set_options *options, struct volume_set *
 void volume_set_free(struct volume_set *set);
 DEFINE_AUTOPTR(volume_set);
 
-int volume_set_folder(const struct volume_set *set); /* descriptor, borrowed */
+const struct places *volume_set_places(const struct volume_set *set); /* borrowed */
 
 /* Read exactly @size bytes of a volume's log, verified and if need be repaired: in memory,
  * and on the medium if options->write_back says so (volume/write_back.h).
@@ -50,7 +51,7 @@ int volume_set_folder(const struct volume_set *set); /* descriptor, borrowed */
 int volume_set_read(struct volume_set *set, const struct uuid *volume,
 		    uint64_t log_offset, void *data, size_t size, struct error *err);
 
-/* The name of the file in the volume folder that is @volume now; the caller frees it.
+/* The path (archive/places.h) of the file that is @volume now; the caller frees it.
  * -ENOMEDIUM if there is none. */
 int volume_set_find_file(struct volume_set *set, const struct uuid *volume,
 			 char **name_out, struct error *err);

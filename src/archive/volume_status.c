@@ -29,7 +29,7 @@ int volume_status_get(struct archive *archive, const struct volume_row *volume,
 	}
 	if (r < 0)
 		return r;
-	if (fstatat(archive_volume_folder(archive), status.file, &st, 0) < 0) {
+	if (fstatat(archive_folder(archive), status.file, &st, 0) < 0) {
 		r = error_set_errno(err, -errno, "'%s'", status.file);
 		volume_status_done(&status);
 		return r;

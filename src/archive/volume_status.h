@@ -14,7 +14,7 @@ struct json;
 
 struct volume_status {
 	bool attached;
-	char *file;         /* owned: name in the volume folder; NULL if not attached */
+	char *file;         /* owned: its path (archive/places.h); NULL if not attached */
 	uint64_t size;      /* bytes of the file, holes included */
 	uint64_t allocated; /* bytes it takes on the medium */
 };

@@ -260,9 +260,9 @@ static void set_key(struct walk *walk, const struct walk_level *level, const cha
 
 static bool is_own(const struct walk *walk, const struct folder *folder)
 {
-	for (size_t i = 0; i < walk->options.own_count; i++)
-		if (folder->device == walk->options.own[i].device &&
-		    folder->inode == walk->options.own[i].inode)
+	for (size_t i = 0; i < walk->options.own.count; i++)
+		if (folder->device == walk->options.own.items[i].device &&
+		    folder->inode == walk->options.own.items[i].inode)
 			return true;
 	return false;
 }

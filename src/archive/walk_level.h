@@ -7,6 +7,7 @@
  * Threads: as the catalog.
  */
 #include "archive/folder.h"
+#include "archive/own_folders.h"
 #include "merkle/manifest.h"
 
 #include <stdbool.h>
@@ -54,24 +55,15 @@ struct walk_counters {
 	uint64_t folders; /* seen in the source */
 };
 
-#define WALK_OWN_MAX 2u
-
-struct walk_identity {
-	dev_t device;
-	ino_t inode;
-};
-
 struct walk_options {
 	struct catalog *catalog; /* borrowed, like all below */
 	struct commit_monitor *monitor;
 	char *const *excludes; /* base/glob.h, matched against source paths */
 	size_t exclude_count;
-	bool exclude_caches;  /* of folders with a CACHEDIR.TAG, keep that file only */
-	bool one_file_system; /* do not enter mount points */
-	bool read_all;        /* every file counts as changed */
-	struct walk_identity
-		own[WALK_OWN_MAX]; /* folders that are left out: the archive's */
-	size_t own_count;
+	bool exclude_caches;    /* of folders with a CACHEDIR.TAG, keep that file only */
+	bool one_file_system;   /* do not enter mount points */
+	bool read_all;          /* every file counts as changed */
+	struct own_folders own; /* which are left out */
 	/* An unchanged file with several links was passed. May be NULL. */
 	int (*linked)(void *context, const uint8_t *key, size_t key_size,
 		      const struct stat *stat, struct error *err);

@@ -206,6 +206,13 @@ uint64_t config_cache_bytes(const struct config *config)
 	return segments < config->cache.max_size ? segments : config->cache.max_size;
 }
 
+unsigned config_min_copies(const struct config *config)
+{
+	uint32_t least = config->volume.min_copies;
+
+	return least > 0 && least < config->volume.copies ? least : config->volume.copies;
+}
+
 unsigned config_jobs(const struct config *config)
 {
 	return config->limits.jobs > 0 ? config->limits.jobs : pool_default_threads();

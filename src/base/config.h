@@ -17,6 +17,7 @@
 
 #define CONFIG_FILE_MAX (1u << 20)           /* bytes */
 #define CONFIG_SEGMENT_SIZE (32u << 20)      /* bytes; the unit of [cache] max_segments */
+#define CONFIG_COPIES_MAX 8u                 /* the most of [volume] copies */
 #define CONFIG_CACHE_SEGMENTS_MAX (1u << 20) /* the most that may be */
 
 struct text;
@@ -65,8 +66,11 @@ struct config {
 		uint64_t frame_size;
 	} compression;
 	struct {
-		char *directory; /* relative to the archive */
+		char *directory; /* the first place; relative to the archive */
+		struct config_strings more_directories; /* further places, likewise */
 		uint64_t max_size;
+		uint32_t copies; /* of everything, each in a place of its own; from 1 */
+		uint32_t min_copies; /* that make a commit; 0: all of them */
 	} volume;
 	struct {
 		uint32_t write_back; /* enum config_write_back */
@@ -106,6 +110,9 @@ int config_sample(struct text *text);
 
 /* Bytes for the cache: the smaller of max_segments times 32 MiB and max_size. */
 uint64_t config_cache_bytes(const struct config *config);
+
+/* Copies that a commit takes at least: [volume] min_copies, with 0 resolved. */
+unsigned config_min_copies(const struct config *config);
 
 /* Worker threads: [limits] jobs, with 0 resolved. */
 unsigned config_jobs(const struct config *config);

@@ -194,7 +194,34 @@ const struct config_key config_keys[] = {
 		.type = CONFIG_STRING,
 		.min = 1,
 		.fallback = "volumes",
-		.help = "Where volume images are, relative to the archive.",
+		.help = "Where volume images are, relative to the archive: the first "
+			"place.",
+	},
+	{
+		FIELD(volume, more_directories),
+		.type = CONFIG_PATHS,
+		.fallback = "",
+		.help = "Further places with volume images, each on a disk of its own if "
+			"the loss of a disk is\n"
+			"to be survived. One that is not there is left out.",
+	},
+	{
+		FIELD(volume, copies),
+		.type = CONFIG_U32,
+		.min = 1,
+		.max = CONFIG_COPIES_MAX,
+		.fallback = "1",
+		.help = "How many volumes everything is written to at the same time, "
+			"each in another place.",
+	},
+	{
+		FIELD(volume, min_copies),
+		.type = CONFIG_U32,
+		.max = CONFIG_COPIES_MAX,
+		.fallback = "0",
+		.help = "How many copies a commit takes at least; 0 is all of them. "
+			"'blockframe health' writes\n"
+			"those that are missing.",
 	},
 	{
 		FIELD(volume, max_size),

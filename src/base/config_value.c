@@ -121,32 +121,42 @@ static int set_choice(const struct config_key *key, struct config *config,
 			 text_string(&names));
 }
 
-static int set_patterns(const struct config_key *key, struct config *config,
-			const struct toml_value *list, struct error *err)
+/* What each string of a list must be. */
+static int check_item(const struct config_key *key, const char *string, struct error *err)
 {
-	autostrings struct config_strings patterns = { 0 };
+	if (key->type == CONFIG_PATTERNS)
+		return glob_check(string, err);
+	if (!utf8_valid(string, strlen(string)))
+		return error_set(err, -EINVAL, "is not UTF-8");
+	return *string ? 0 : error_set(err, -EINVAL, "must not be empty");
+}
+
+static int set_strings(const struct config_key *key, struct config *config,
+		       const struct toml_value *list, struct error *err)
+{
+	autostrings struct config_strings strings = { 0 };
 	struct config_strings *place = field(key, config);
 	struct config_strings old = *place;
 	int r;
 
-	patterns.items = calloc(list->item_count + 1, sizeof(*patterns.items));
-	if (!patterns.items)
+	strings.items = calloc(list->item_count + 1, sizeof(*strings.items));
+	if (!strings.items)
 		return error_set(err, -ENOMEM, "no memory");
 	for (size_t i = 0; i < list->item_count; i++) {
 		const struct toml_value *item = &list->items[i];
 
 		if (item->kind != TOML_KIND_STRING)
 			return error_set(err, -EINVAL, "wants a list of strings");
-		r = glob_check(item->string, err);
+		r = check_item(key, item->string, err);
 		if (r < 0)
 			return r;
-		patterns.items[i] = strdup(item->string);
-		if (!patterns.items[i])
+		strings.items[i] = strdup(item->string);
+		if (!strings.items[i])
 			return error_set(err, -ENOMEM, "no memory");
-		patterns.count++;
+		strings.count++;
 	}
-	*place = patterns;
-	patterns = old;
+	*place = strings;
+	strings = old;
 	return 0;
 }
 
@@ -165,8 +175,9 @@ int config_value_set(const struct config_key *key, struct config *config,
 		return is_string ? set_string(key, config, value->string, err)
 				 : wrong_type("a string", err);
 	case CONFIG_PATTERNS:
+	case CONFIG_PATHS:
 		return value->kind == TOML_KIND_ARRAY
-			       ? set_patterns(key, config, value, err)
+			       ? set_strings(key, config, value, err)
 			       : wrong_type("a list of strings", err);
 	case CONFIG_U32:
 	case CONFIG_I32:
@@ -191,8 +202,8 @@ int config_value_set(const struct config_key *key, struct config *config,
 }
 
 /* Split @list at colons, in place, and store the parts. Empty parts are left out. */
-static int set_pattern_list(const struct config_key *key, struct config *config,
-			    char *list, struct error *err)
+static int set_list(const struct config_key *key, struct config *config, char *list,
+		    struct error *err)
 {
 	autofree struct toml_value *items = calloc(strlen(list) + 1, sizeof(*items));
 	struct toml_value value = { .kind = TOML_KIND_ARRAY, .items = items };
@@ -232,10 +243,11 @@ int config_value_set_text(const struct config_key *key, struct config *config,
 					 text);
 		break;
 	case CONFIG_PATTERNS:
+	case CONFIG_PATHS:
 		list = strdup(text);
 		if (!list)
 			return error_set(err, -ENOMEM, "no memory");
-		return set_pattern_list(key, config, list, err);
+		return set_list(key, config, list, err);
 	case CONFIG_STRING:
 	case CONFIG_SIZE:
 	case CONFIG_CHOICE:
@@ -281,6 +293,7 @@ int config_value_copy(const struct config_key *key, struct config *to,
 		return copy_string(field(key, to),
 				   *(char *const *)const_field(key, from));
 	case CONFIG_PATTERNS:
+	case CONFIG_PATHS:
 		return copy_strings(field(key, to), const_field(key, from));
 	case CONFIG_U32:
 	case CONFIG_I32:
@@ -301,7 +314,7 @@ void config_value_clear(const struct config_key *key, struct config *config)
 {
 	char **string;
 
-	if (key->type == CONFIG_PATTERNS)
+	if (key->type == CONFIG_PATTERNS || key->type == CONFIG_PATHS)
 		strings_free(field(key, config));
 	if (key->type != CONFIG_STRING)
 		return;
@@ -351,6 +364,7 @@ int config_value_write(const struct config_key *key, const struct config *config
 	case CONFIG_STRING:
 		return write_string(text, *(char *const *)value);
 	case CONFIG_PATTERNS:
+	case CONFIG_PATHS:
 		return write_strings(text, value);
 	case CONFIG_U32:
 		return text_appendf(text, "%u", *(const uint32_t *)value);

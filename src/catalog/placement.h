@@ -31,6 +31,9 @@ void volume_row_done(struct volume_row *volume);
  * once it was true. Sets volume->id. */
 int catalog_put_volume(struct catalog *catalog, struct volume_row *volume,
 		       struct error *err);
+/* Drop a volume of which nothing is known but its name. Others stay. */
+int catalog_forget_volume(struct catalog *catalog, const struct uuid *uuid,
+			  struct error *err);
 /* By uuid. CATALOG_END if unknown. */
 int catalog_get_volume(struct catalog *catalog, const struct uuid *uuid,
 		       struct volume_row *volume_out, struct error *err);

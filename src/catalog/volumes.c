@@ -19,6 +19,7 @@
 	" record_hash, log_end, stripe_count, payload_size, parity_size, checksum"   \
 	" FROM volume "
 
+static const char sql_forget[] = "DELETE FROM volume WHERE uuid = ? AND record_count = 0";
 static const char sql_get[] = COLUMNS "WHERE uuid = ?";
 static const char sql_all[] = COLUMNS "ORDER BY number, uuid";
 static const char sql_insert[] =
@@ -146,6 +147,16 @@ int catalog_get_volume(struct catalog *catalog, const struct uuid *uuid,
 	statement_bind_blob(&s, uuid->bytes, UUID_SIZE);
 	r = statement_step(&s, err);
 	return r != 0 ? r : read_volume(&s, volume_out, err);
+}
+
+int catalog_forget_volume(struct catalog *catalog, const struct uuid *uuid,
+			  struct error *err)
+{
+	autostatement struct statement s = { 0 };
+
+	statement_begin(&s, catalog, sql_forget);
+	statement_bind_blob(&s, uuid->bytes, UUID_SIZE);
+	return statement_run(&s, err);
 }
 
 int volumes_get_or_make(struct catalog *catalog, const struct uuid *uuid,

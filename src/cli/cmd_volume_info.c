@@ -127,7 +127,7 @@ static void print_facts(struct archive *archive, const struct volume_row *volume
 	(void)printf("\nbackend   file\nstate     %s\n",
 		     volume->sealed ? "sealed" : "open");
 	if (status->attached) {
-		(void)printf("file      %s/", config->volume.directory);
+		(void)printf("file      ");
 		print_name(status->file, strlen(status->file));
 		(void)putchar('\n');
 		print_fill(status, config->volume.max_size);

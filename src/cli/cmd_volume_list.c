@@ -90,7 +90,7 @@ const struct command command_volume_list = {
 	.name = "volume list",
 	.summary = "list the volumes",
 	.usage = "",
-	.details = "State is open, sealed, or away: no file of the volume folder is it. "
+	.details = "State is open, sealed, or away: no file in any place is it. "
 		   "Size is what it takes on the\nmedium, payload what stripes hold, "
 		   "parity in percent of that.",
 	.options = (const struct option_spec[]){ { 0 } },

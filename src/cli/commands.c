@@ -107,7 +107,7 @@ static const char *nearest(const char *word)
 static bool complain_about_group(char **words, int count)
 {
 	size_t size = strlen(words[0]);
-	char names[128] = "";
+	char names[512] = "";
 
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
 		const char *name = commands[i]->name;
@@ -116,11 +116,11 @@ static bool complain_about_group(char **words, int count)
 		if (memcmp(name, words[0], strnlen(name, size)) != 0 || name[size] != ' ')
 			continue;
 		(void)snprintf(names + used, sizeof(names) - used, "%s'%s'",
-			       used ? " and " : "", name);
+			       used ? ", " : "", name);
 	}
 	if (!names[0])
 		return false;
-	log_error("there is no command '%s%s%s'; there are %s", words[0],
+	log_error("there is no command '%s%s%s'; there are: %s", words[0],
 		  count > 1 ? " " : "", count > 1 ? words[1] : "", names);
 	return true;
 }

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Used is what stands in the volumes, parity included; free is what the file system of the
- * volume folder has left, so that used and free together are what the archive can become.
+ * first place has left, so that used and free together are what the archive can become.
  * Everything comes from a few rows: nothing is counted.
  */
 #include "mount/space.h"
 
 #include "archive/archive.h"
+#include "archive/places.h"
+#include "base/cleanup.h"
 #include "catalog/entry.h"
 #include "catalog/placement.h"
 #include "mount/file_system.h"
 
-#include <errno.h>
+#include <fcntl.h>
 
 #define BLOCK_SIZE 4096u /* bytes */
 #define NAME_MAX_SIZE 255u
@@ -23,11 +25,23 @@ static int add_volume(void *context, const struct volume_row *volume)
 	return 0;
 }
 
+/* The file system of the first place that is there. */
+static void find_medium(const struct places *places, struct statvfs *medium_out)
+{
+	for (size_t i = 0; i < places_count(places); i++) {
+		autoclose int fd = openat(places_base(places), places_path(places, i),
+					  O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd >= 0 && fstatvfs(fd, medium_out) == 0)
+			return;
+	}
+	*medium_out = (struct statvfs){ .f_frsize = BLOCK_SIZE };
+}
+
 int space_of(struct request *request, struct statvfs *space_out)
 {
-	struct statvfs medium = { 0 };
 	uint64_t used = 0, paths = 0;
-	int folder;
+	struct statvfs medium;
 	int r;
 
 	r = catalog_visit_volumes(request->catalog, add_volume, &used, &request->err);
@@ -35,9 +49,7 @@ int space_of(struct request *request, struct statvfs *space_out)
 		r = entry_count(request->catalog, &paths, &request->err);
 	if (r < 0)
 		return r;
-	folder = archive_volume_folder(backing_archive(request->backing));
-	if (fstatvfs(folder, &medium) < 0)
-		medium = (struct statvfs){ .f_frsize = BLOCK_SIZE };
+	find_medium(archive_places(backing_archive(request->backing)), &medium);
 
 	*space_out = (struct statvfs){
 		.f_bsize = BLOCK_SIZE,
