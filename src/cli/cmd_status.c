@@ -4,10 +4,10 @@
  */
 #include "cli/command.h"
 #include "cli/print.h"
-#include "cli/safety.h"
 #include "cli/session.h"
 
 #include "archive/archive.h"
+#include "archive/safety.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json_build.h"
@@ -131,76 +131,13 @@ static void print_safety(const struct invocation *invocation, const struct safet
 
 /* ---- JSON ---- */
 
-static void add_time(struct json *object, const char *name, int64_t time)
-{
-	char text[TIMESTAMP_TEXT_MAX];
-
-	if (time)
-		(void)json_add_string(object, name, timestamp_format_utc(time, text));
-}
-
-static void add_volume(struct json *array, const struct safety_volume *volume)
-{
-	const char *label = volume->row.label ? volume->row.label : "";
-	struct json *object;
-
-	if (json_add_object(array, NULL, &object) < 0)
-		return;
-	(void)json_add_hex(object, "uuid", volume->row.uuid.bytes, UUID_SIZE);
-	(void)json_add_u64(object, "number", volume->row.number);
-	(void)json_add_bytes(object, "label", label, strlen(label));
-	(void)json_add_bool(object, "attached", volume->attached);
-	(void)json_add_u64(object, "payload", volume->row.payload_size);
-	(void)json_add_u64(object, "stripes", volume->row.stripe_count);
-	(void)json_add_u64(object, "stripes_unverified", volume->unverified);
-	(void)json_add_u64(object, "damaged", volume->ledger.damaged);
-	(void)json_add_u64(object, "lost", volume->ledger.lost);
-	add_time(object, "oldest_verification", volume->ledger.oldest);
-	if (volume->ledger.margin != UINT_MAX)
-		(void)json_add_u32(object, "margin", volume->ledger.margin);
-}
-
-static void add_run(struct json *json, const struct ledger_run *run)
-{
-	struct json *object;
-
-	if (json_add_object(json, "last_run", &object) < 0)
-		return;
-	add_time(object, "started", run->started);
-	add_time(object, "ended", run->ended);
-	(void)json_add_bool(object, "repair", run->repair);
-	(void)json_add_bool(object, "deep", run->deep);
-	(void)json_add_u64(object, "verified", run->bytes);
-	(void)json_add_u64(object, "found", run->found);
-	(void)json_add_u64(object, "repaired", run->repaired);
-	(void)json_add_u64(object, "lost", run->lost);
-}
-
 static int print_safety_json(const struct safety *safety)
 {
 	autoptr(json) json = json_object_new();
-	struct json *array;
 
 	if (!json)
 		return -ENOMEM;
-	(void)json_add_string(json, "verdict", safety_name(safety->verdict));
-	if (safety->advice)
-		(void)json_add_string(json, "next", safety->advice);
-	(void)json_add_u64(json, "payload", safety->payload);
-	(void)json_add_u64(json, "unprotected_against_volume_loss", safety->payload);
-	(void)json_add_u64(json, "stripes", safety->stripes);
-	(void)json_add_u64(json, "stripes_unverified", safety->unverified);
-	(void)json_add_u64(json, "damaged", safety->damaged);
-	(void)json_add_u64(json, "lost", safety->lost);
-	(void)json_add_u64(json, "volumes_away", safety->away);
-	if (safety->margin != UINT_MAX)
-		(void)json_add_u32(json, "margin", safety->margin);
-	add_time(json, "oldest_verification", safety->oldest);
-	if (safety->any_run)
-		add_run(json, &safety->run);
-	if (json_add_array(json, "volumes", &array) == 0)
-		for (size_t i = 0; i < safety->count; i++)
-			add_volume(array, &safety->volumes[i]);
+	safety_add_json(safety, json);
 	print_json(json);
 	return 0;
 }
@@ -224,7 +161,7 @@ static enum exit_code run(struct invocation *invocation)
 	code = session_open(invocation, SESSION_READ, &archive);
 	if (code != CODE_DONE)
 		return code;
-	r = safety_get(archive, now, &safety, &err);
+	r = safety_get(archive, archive_catalog(archive), now, &safety, &err);
 	if (r < 0)
 		return session_fail_lookup(r, &err);
 	if (invocation->json)

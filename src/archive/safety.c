@@ -3,7 +3,7 @@
  * that it does not know counts as not verified, so an archive whose catalog was rebuilt is due
  * as a whole.
  */
-#include "cli/safety.h"
+#include "archive/safety.h"
 
 #include "archive/archive.h"
 #include "archive/volume_list.h"
@@ -38,8 +38,9 @@ void safety_done(struct safety *safety)
 }
 
 /* Take @row over, and find out the rest. */
-static int get_volume(struct archive *archive, struct volume_row *row, int64_t now,
-		      struct safety_volume *volume, struct error *err)
+static int get_volume(struct archive *archive, struct catalog *catalog,
+		      struct volume_row *row, int64_t now, struct safety_volume *volume,
+		      struct error *err)
 {
 	struct volume_status status = { 0 };
 	int r;
@@ -50,10 +51,10 @@ static int get_volume(struct archive *archive, struct volume_row *row, int64_t n
 	if (r < 0)
 		return r;
 	volume->attached = status.attached;
+	volume->size = status.size;
 	volume->allocated = status.allocated;
 	volume_status_done(&status);
-	r = ledger_summary(archive_catalog(archive), &volume->row.uuid, &volume->ledger,
-			   err);
+	r = ledger_summary(catalog, &volume->row.uuid, &volume->ledger, err);
 	if (r < 0)
 		return r;
 	if (volume->row.stripe_count > volume->ledger.stripes)
@@ -107,14 +108,14 @@ static void judge(struct safety *safety)
 	}
 }
 
-int safety_get(struct archive *archive, int64_t now, struct safety *safety_out,
-	       struct error *err)
+int safety_get(struct archive *archive, struct catalog *catalog, int64_t now,
+	       struct safety *safety_out, struct error *err)
 {
 	autovolume_list struct volume_list list = { 0 };
 	struct safety safety = { .margin = UINT_MAX };
 	int r;
 
-	r = volume_list_load(archive_catalog(archive), &list, err);
+	r = volume_list_load(catalog, &list, err);
 	if (r < 0)
 		return r;
 	safety.volumes = calloc(list.count + 1, sizeof(*safety.volumes));
@@ -123,11 +124,11 @@ int safety_get(struct archive *archive, int64_t now, struct safety *safety_out,
 	for (size_t i = 0; i < list.count && r == 0; i++) {
 		struct safety_volume *volume = &safety.volumes[safety.count++];
 
-		r = get_volume(archive, &list.rows[i], now, volume, err);
+		r = get_volume(archive, catalog, &list.rows[i], now, volume, err);
 		add_volume(&safety, volume);
 	}
 	if (r == 0)
-		r = ledger_last_run(archive_catalog(archive), &safety.run, err);
+		r = ledger_last_run(catalog, &safety.run, err);
 	safety.any_run = r == 0;
 	if (r < 0) {
 		safety_done(&safety);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Whether an archive's data is safe, as far as the ledger knows: what `status` shows. Reads no
- * volume. Main thread.
+/* Whether an archive's data is safe, as far as the ledger knows: what `status` and a server's
+ * page show. Reads no volume. One thread at a time with the catalog.
  */
 #include "catalog/ledger.h"
 #include "catalog/placement.h"
@@ -11,13 +11,16 @@
 #include <stdint.h>
 
 struct archive;
+struct catalog;
 struct error;
+struct json;
 
 #define SAFETY_DUE_DAYS 30u /* after which a stripe is to be verified again */
 
 struct safety_volume {
 	struct volume_row row; /* owned */
 	bool attached;
+	uint64_t size;      /* bytes of the file, holes included; 0 if not attached */
 	uint64_t allocated; /* bytes on the medium */
 	struct ledger_summary ledger;
 	uint64_t unverified; /* stripes that never were */
@@ -45,8 +48,12 @@ struct safety {
 		*advice; /* the command that comes next, without "blockframe"; or NULL */
 };
 
-int safety_get(struct archive *archive, int64_t now, struct safety *safety_out,
-	       struct error *err);
+/* @catalog: the archive's, or another handle of it. @now: clock_realtime_ns(). */
+int safety_get(struct archive *archive, struct catalog *catalog, int64_t now,
+	       struct safety *safety_out, struct error *err);
 void safety_done(struct safety *safety);
 
 const char *safety_name(enum safety_verdict verdict);
+
+/* What `status --json` says. What there is no memory for is left out. */
+void safety_add_json(const struct safety *safety, struct json *object);
