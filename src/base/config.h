@@ -47,10 +47,16 @@ struct config {
 	struct {
 		uint32_t default_port;
 		struct config_strings hosts; /* base/glob.h patterns */
+		struct config_strings cors_origins;
 		uint32_t max_connections;
-		uint32_t request_timeout; /* seconds, as the next two */
+		uint32_t request_timeout; /* seconds, as the next four */
+		uint32_t answer_timeout;
 		uint32_t send_timeout;
+		uint32_t session_timeout;
 		uint32_t stop_timeout;
+		uint32_t request_rate; /* a second; 0: no limit, as the next two */
+		uint64_t byte_rate;    /* a second */
+		uint32_t failure_rate; /* a minute */
 	} server;
 	struct {
 		uint32_t level; /* enum log_level */

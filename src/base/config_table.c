@@ -92,6 +92,15 @@ const struct config_key config_keys[] = {
 			"\"*.example.org\".",
 	},
 	{
+		FIELD(server, cors_origins),
+		.type = CONFIG_ORIGINS,
+		.fallback = "",
+		.help = "Pages of these origins may read the archive, with a token of "
+			"their "
+			"own where one is needed:\n"
+			"\"https://example.org\", \"http://localhost:3000\".",
+	},
+	{
 		FIELD(server, max_connections),
 		.type = CONFIG_U32,
 		.min = 1,
@@ -112,12 +121,32 @@ const struct config_key config_keys[] = {
 			"one before.",
 	},
 	{
+		FIELD(server, answer_timeout),
+		.type = CONFIG_U32,
+		.min = 1,
+		.max = 86400,
+		.fallback = "300",
+		.help = "Seconds that the server may take to find an answer, or the next "
+			"part of "
+			"it.",
+	},
+	{
 		FIELD(server, send_timeout),
 		.type = CONFIG_U32,
 		.min = 1,
 		.max = 86400,
 		.fallback = "60",
 		.help = "Seconds that a client has to take each 40 KiB of an answer.",
+	},
+	{
+		FIELD(server, session_timeout),
+		.type = CONFIG_U32,
+		.min = 60,
+		.max = 31536000,
+		.fallback = "604800",
+		.help = "Seconds without a request after which who has logged in must do "
+			"so "
+			"again.",
 	},
 	{
 		FIELD(server, stop_timeout),
@@ -127,6 +156,35 @@ const struct config_key config_keys[] = {
 		.fallback = "30",
 		.help = "Seconds that answers under way have to end when the server is "
 			"stopped.",
+	},
+	{
+		FIELD(server, request_rate),
+		.type = CONFIG_U32,
+		.min = 0,
+		.max = 1000000,
+		.fallback = "0",
+		.help = "Requests a second that a machine gets answers to; 0: no limit. "
+			"A second's "
+			"worth may come at once.",
+	},
+	{
+		FIELD(server, byte_rate),
+		.type = CONFIG_SIZE,
+		.min = 0,
+		.max = INT64_MAX,
+		.fallback = "0",
+		.help = "Bytes a second of content that a machine is sent; 0: no limit.",
+	},
+	{
+		FIELD(server, failure_rate),
+		.type = CONFIG_U32,
+		.min = 0,
+		.max = 1000000,
+		.fallback = "20",
+		.help = "Wrong tokens a minute that a machine may try; 0: no limit. "
+			"Behind a proxy, "
+			"all clients are one\n"
+			"machine.",
 	},
 	{
 		FIELD(logging, level),

@@ -10,6 +10,7 @@ enum config_type {
 	CONFIG_STRING,   /* char *; min is its least length in bytes */
 	CONFIG_PATTERNS, /* struct config_strings of well-formed base/glob.h patterns */
 	CONFIG_PATHS,    /* struct config_strings, none of them empty */
+	CONFIG_ORIGINS,  /* struct config_strings of origins: "https://example.org" */
 	CONFIG_U32,      /* uint32_t from min to max */
 	CONFIG_I32,      /* int32_t from min to max */
 	CONFIG_SIZE,     /* uint64_t, bytes from min to max */

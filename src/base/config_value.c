@@ -121,11 +121,28 @@ static int set_choice(const struct config_key *key, struct config *config,
 			 text_string(&names));
 }
 
+/* As browsers send it: "https://example.org", "http://localhost:3000". */
+static int check_origin(const char *text, struct error *err)
+{
+	const char *host = strstr(text, "://");
+
+	if (host && host > text && host[3] &&
+	    strspn(text, "abcdefghijklmnopqrstuvwxyz+-.") == (size_t)(host - text) &&
+	    strspn(host + 3, "abcdefghijklmnopqrstuvwxyz0123456789-._:[]") ==
+		    strlen(host + 3))
+		return 0;
+	return error_set(err, -EINVAL,
+			 "'%.64s' is not an origin such as \"https://example.org\"",
+			 text);
+}
+
 /* What each string of a list must be. */
 static int check_item(const struct config_key *key, const char *string, struct error *err)
 {
 	if (key->type == CONFIG_PATTERNS)
 		return glob_check(string, err);
+	if (key->type == CONFIG_ORIGINS)
+		return check_origin(string, err);
 	if (!utf8_valid(string, strlen(string)))
 		return error_set(err, -EINVAL, "is not UTF-8");
 	return *string ? 0 : error_set(err, -EINVAL, "must not be empty");
@@ -176,6 +193,7 @@ int config_value_set(const struct config_key *key, struct config *config,
 				 : wrong_type("a string", err);
 	case CONFIG_PATTERNS:
 	case CONFIG_PATHS:
+	case CONFIG_ORIGINS:
 		return value->kind == TOML_KIND_ARRAY
 			       ? set_strings(key, config, value, err)
 			       : wrong_type("a list of strings", err);
@@ -201,7 +219,8 @@ int config_value_set(const struct config_key *key, struct config *config,
 	return wrong_type("nothing that this program knows", err);
 }
 
-/* Split @list at colons, in place, and store the parts. Empty parts are left out. */
+/* Split @list at colons, or where these may stand in an item at spaces, in place, and store
+ * the parts. Empty parts are left out. */
 static int set_list(const struct config_key *key, struct config *config, char *list,
 		    struct error *err)
 {
@@ -211,7 +230,7 @@ static int set_list(const struct config_key *key, struct config *config, char *l
 
 	if (!items)
 		return error_set(err, -ENOMEM, "no memory");
-	while ((part = strsep(&list, ":"))) {
+	while ((part = strsep(&list, key->type == CONFIG_ORIGINS ? " " : ":"))) {
 		if (*part)
 			items[value.item_count++] = (struct toml_value){
 				.kind = TOML_KIND_STRING,
@@ -244,6 +263,7 @@ int config_value_set_text(const struct config_key *key, struct config *config,
 		break;
 	case CONFIG_PATTERNS:
 	case CONFIG_PATHS:
+	case CONFIG_ORIGINS:
 		list = strdup(text);
 		if (!list)
 			return error_set(err, -ENOMEM, "no memory");
@@ -294,6 +314,7 @@ int config_value_copy(const struct config_key *key, struct config *to,
 				   *(char *const *)const_field(key, from));
 	case CONFIG_PATTERNS:
 	case CONFIG_PATHS:
+	case CONFIG_ORIGINS:
 		return copy_strings(field(key, to), const_field(key, from));
 	case CONFIG_U32:
 	case CONFIG_I32:
@@ -314,7 +335,8 @@ void config_value_clear(const struct config_key *key, struct config *config)
 {
 	char **string;
 
-	if (key->type == CONFIG_PATTERNS || key->type == CONFIG_PATHS)
+	if (key->type == CONFIG_PATTERNS || key->type == CONFIG_PATHS ||
+	    key->type == CONFIG_ORIGINS)
 		strings_free(field(key, config));
 	if (key->type != CONFIG_STRING)
 		return;
@@ -365,6 +387,7 @@ int config_value_write(const struct config_key *key, const struct config *config
 		return write_string(text, *(char *const *)value);
 	case CONFIG_PATTERNS:
 	case CONFIG_PATHS:
+	case CONFIG_ORIGINS:
 		return write_strings(text, value);
 	case CONFIG_U32:
 		return text_appendf(text, "%u", *(const uint32_t *)value);
