@@ -167,6 +167,18 @@ int places_check(const struct places *places, struct error *err)
 	return 0;
 }
 
+bool places_medium(const struct places *places, struct statvfs *medium_out)
+{
+	for (size_t i = 0; i < places->count; i++) {
+		autoclose int fd = openat(places->base_fd, places_path(places, i),
+					  O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd >= 0 && fstatvfs(fd, medium_out) == 0)
+			return true;
+	}
+	return false;
+}
+
 int places_join(const struct places *places, size_t i, const char *name, char **path_out)
 {
 	const char *path = places->paths[i];

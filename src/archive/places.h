@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 struct config;
 struct error;
@@ -42,6 +43,9 @@ bool places_same(const char *a, const char *b);
 
 /* 0 if any place is there; else -ENOMEDIUM, or what is wrong with the first one. */
 int places_check(const struct places *places, struct error *err);
+
+/* The file system of the first place that is there. False: none is. */
+bool places_medium(const struct places *places, struct statvfs *medium_out);
 
 /* "PLACE/NAME" at *path_out, which the caller frees. -ENOMEM. */
 int places_join(const struct places *places, size_t i, const char *name, char **path_out);

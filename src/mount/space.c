@@ -7,12 +7,9 @@
 
 #include "archive/archive.h"
 #include "archive/places.h"
-#include "base/cleanup.h"
 #include "catalog/entry.h"
 #include "catalog/placement.h"
 #include "mount/file_system.h"
-
-#include <fcntl.h>
 
 #define BLOCK_SIZE 4096u /* bytes */
 #define NAME_MAX_SIZE 255u
@@ -23,19 +20,6 @@ static int add_volume(void *context, const struct volume_row *volume)
 
 	*size += volume->payload_size + volume->parity_size;
 	return 0;
-}
-
-/* The file system of the first place that is there. */
-static void find_medium(const struct places *places, struct statvfs *medium_out)
-{
-	for (size_t i = 0; i < places_count(places); i++) {
-		autoclose int fd = openat(places_base(places), places_path(places, i),
-					  O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-		if (fd >= 0 && fstatvfs(fd, medium_out) == 0)
-			return;
-	}
-	*medium_out = (struct statvfs){ .f_frsize = BLOCK_SIZE };
 }
 
 int space_of(struct request *request, struct statvfs *space_out)
@@ -49,7 +33,8 @@ int space_of(struct request *request, struct statvfs *space_out)
 		r = entry_count(request->catalog, &paths, &request->err);
 	if (r < 0)
 		return r;
-	find_medium(archive_places(backing_archive(request->backing)), &medium);
+	if (!places_medium(archive_places(backing_archive(request->backing)), &medium))
+		medium = (struct statvfs){ .f_frsize = BLOCK_SIZE };
 
 	*space_out = (struct statvfs){
 		.f_bsize = BLOCK_SIZE,

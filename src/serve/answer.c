@@ -39,6 +39,7 @@ const char *answer_reason(unsigned status)
 		{ 412, "Precondition Failed" },
 		{ 416, "Range Not Satisfiable" },
 		{ 421, "Misdirected Request" },
+		{ 429, "Too Many Requests" },
 		{ 500, "Internal Server Error" },
 		{ 502, "Bad Gateway" },
 		{ 503, "Service Unavailable" },
@@ -93,6 +94,9 @@ static int set_response(struct request *request, unsigned status, const char *ty
 	if (r == 0)
 		r = answer_header(request, "X-Content-Type-Options", "nosniff", err);
 	if (r == 0)
+		r = answer_header(request, "Cross-Origin-Resource-Policy", "same-origin",
+				  err);
+	if (r == 0)
 		r = answer_header(request, "Cache-Control", CACHE_CONTROL, err);
 	return r;
 }
@@ -116,6 +120,18 @@ int answer_text(struct request *request, unsigned status, const char *type,
 	return r;
 }
 
+int answer_constant(struct request *request, const char *type, const void *data,
+		    size_t size, struct error *err)
+{
+	struct MHD_Response *response = MHD_create_response_from_buffer(
+		size, (void *)(uintptr_t)data, MHD_RESPMEM_PERSISTENT);
+	int r = set_response(request, 200, type, response, err);
+
+	if (r == 0 && !request->head)
+		request->sent = size;
+	return r;
+}
+
 /* Sending streams. */
 
 static void suspend(void *context)
@@ -123,6 +139,14 @@ static void suspend(void *context)
 	struct request *request = context;
 
 	client_wait_for_us(&request->server->clients, request->client);
+	MHD_suspend_connection(request->connection);
+}
+
+/* Until there may be more of it. */
+static void hold(void *context)
+{
+	struct request *request = context;
+
 	MHD_suspend_connection(request->connection);
 }
 
@@ -156,6 +180,9 @@ static ssize_t on_content(void *context, uint64_t position, char *data, size_t s
 
 	if (atomic_load(&server->closing))
 		return MHD_CONTENT_READER_END_WITH_ERROR;
+	if (client_is_ahead(&server->clients, request->client, size, hold, resume,
+			    request))
+		return 0;
 	n = stream_take(sending->stream, position, data, size);
 	if (n == STREAM_END)
 		return MHD_CONTENT_READER_END_OF_STREAM;
@@ -264,7 +291,7 @@ void answer_problem(struct request *request, unsigned status, const char *detail
 		r = answer_text(request, status, "application/problem+json", &text, NULL);
 	if (r == 0 && status == 401)
 		r = answer_header(request, "WWW-Authenticate", "Bearer", NULL);
-	if (r == 0 && status == 503)
+	if (r == 0 && (status == 503 || status == 429))
 		r = answer_header(request, "Retry-After", RETRY_AFTER, NULL);
 	if (r < 0 && request->response) {
 		MHD_destroy_response(request->response);
@@ -283,12 +310,16 @@ static unsigned status_of(int r)
 		return 403;
 	case -ENOENT:
 		return 404;
+	case -EDQUOT:
+		return 429;
 	case -EBADMSG:
 	case -EIO:
 		return 502;
 	case -ENOMEDIUM:
 	case -ENOMEM:
 	case -EBUSY:
+	case -ETIMEDOUT:
+	case -ECONNRESET:
 		return 503;
 	default:
 		return 500;
@@ -299,7 +330,7 @@ void answer_error(struct request *request, int r, const struct error *err)
 {
 	unsigned status = status_of(r);
 
-	if (status >= 500)
+	if (status >= 500 && r != -ECONNRESET) /* nobody wants it any more */
 		log_error("%s: %s", request->raw, err->text);
 	answer_problem(request, status, err->text);
 }

@@ -3,6 +3,7 @@
 /* Making answers. A request gets exactly one; a later one replaces it. Threads: that of the
  * pool which has the request.
  */
+#include <stddef.h>
 #include <stdint.h>
 
 struct error;
@@ -13,6 +14,10 @@ struct text;
 /* What is in @text, which is emptied. -ENOMEM. */
 int answer_text(struct request *request, unsigned status, const char *type,
 		struct text *text, struct error *err);
+
+/* @data, which is constant. */
+int answer_constant(struct request *request, const char *type, const void *data,
+		    size_t size, struct error *err);
 
 /* A stream, taken over also on failure. One of unknown size is sent in chunks. */
 int answer_stream(struct request *request, unsigned status, const char *type,

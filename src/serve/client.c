@@ -5,9 +5,11 @@
 #include "serve/client.h"
 
 #include "base/clock.h"
+#include "serve/peer.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -19,13 +21,17 @@ struct client {
 	struct client *previous;
 	int fd;
 	bool busy;
-	uint64_t deadline; /* clock_monotonic_ns() */
+	uint64_t deadline;             /* clock_monotonic_ns() */
+	struct peer *peer;             /* owned use */
+	void (*resume)(void *context); /* it has to wait: call this; NULL: it has not */
+	void *context;
 	char address[INET6_ADDRSTRLEN + 8];
 };
 
-void clients_init(struct clients *clients, uint64_t head_time, uint64_t take_time)
+void clients_init(struct clients *clients, struct peers *peers,
+		  const struct client_times *times)
 {
-	*clients = (struct clients){ .head_time = head_time, .take_time = take_time };
+	*clients = (struct clients){ .peers = peers, .times = *times };
 	mutex_init(&clients->mutex);
 }
 
@@ -34,7 +40,7 @@ void clients_done(struct clients *clients)
 	mutex_done(&clients->mutex);
 }
 
-static void find_address(struct client *client)
+static void find_address(struct client *client, struct sockaddr_storage *address_out)
 {
 	struct sockaddr_storage address = { 0 };
 	socklen_t size = sizeof(address);
@@ -42,7 +48,8 @@ static void find_address(struct client *client)
 
 	(void)snprintf(client->address, sizeof(client->address), "local");
 	if (getpeername(client->fd, (struct sockaddr *)&address, &size) < 0)
-		return;
+		address.ss_family = AF_UNSPEC;
+	*address_out = address;
 	if (address.ss_family == AF_INET)
 		bytes = &((struct sockaddr_in *)&address)->sin_addr;
 	else if (address.ss_family == AF_INET6)
@@ -55,13 +62,19 @@ static void find_address(struct client *client)
 struct client *client_new(struct clients *clients, int fd)
 {
 	struct client *client = calloc(1, sizeof(*client));
+	struct sockaddr_storage address;
 
 	if (!client)
 		return NULL;
 	client->fd = fd;
-	find_address(client);
+	find_address(client, &address);
+	client->peer = peers_get(clients->peers, &address);
+	if (!client->peer) {
+		free(client);
+		return NULL;
+	}
 	mutex_scope(&clients->mutex);
-	client->deadline = clock_monotonic_ns() + clients->head_time;
+	client->deadline = clock_monotonic_ns() + clients->times.head;
 	client->next = clients->first;
 	if (client->next)
 		client->next->previous = client;
@@ -91,6 +104,7 @@ void client_free(struct clients *clients, struct client *client)
 	if (!client)
 		return;
 	unlink_client(clients, client);
+	peers_put(clients->peers, client->peer);
 	free(client);
 }
 
@@ -98,7 +112,7 @@ void client_begin_request(struct clients *clients, struct client *client)
 {
 	mutex_scope(&clients->mutex);
 
-	client->deadline = NEVER;
+	client->deadline = clock_monotonic_ns() + clients->times.answer;
 	clients->busy += !client->busy;
 	client->busy = true;
 }
@@ -107,21 +121,60 @@ void client_wait_for_us(struct clients *clients, struct client *client)
 {
 	mutex_scope(&clients->mutex);
 
+	client->deadline = clock_monotonic_ns() + clients->times.answer;
+}
+
+bool client_is_ahead(struct clients *clients, struct client *client, size_t size,
+		     void (*wait)(void *context), void (*resume)(void *context),
+		     void *context)
+{
+	if (peers_take_bytes(clients->peers, client->peer, size))
+		return false;
+	mutex_scope(&clients->mutex);
+	if (clients->cut)
+		return false;
 	client->deadline = NEVER;
+	client->resume = resume;
+	client->context = context;
+	wait(context);
+	return true;
+}
+
+void clients_resume(struct clients *clients)
+{
+	mutex_scope(&clients->mutex);
+
+	for (struct client *client = clients->first; client; client = client->next) {
+		if (client->resume)
+			client->resume(client->context);
+		client->resume = NULL;
+	}
+}
+
+bool client_has_left(const struct client *client)
+{
+	struct pollfd fd = { .fd = client->fd, .events = POLLRDHUP };
+
+	return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+struct peer *client_peer(const struct client *client)
+{
+	return client->peer;
 }
 
 void client_begin_block(struct clients *clients, struct client *client)
 {
 	mutex_scope(&clients->mutex);
 
-	client->deadline = clock_monotonic_ns() + clients->take_time;
+	client->deadline = clock_monotonic_ns() + clients->times.take;
 }
 
 void client_end_request(struct clients *clients, struct client *client)
 {
 	mutex_scope(&clients->mutex);
 
-	client->deadline = clock_monotonic_ns() + clients->head_time;
+	client->deadline = clock_monotonic_ns() + clients->times.head;
 	clients->busy -= client->busy;
 	client->busy = false;
 	if (clients->closing)
@@ -154,6 +207,7 @@ void clients_close(struct clients *clients, bool all)
 	mutex_scope(&clients->mutex);
 
 	clients->closing = true;
+	clients->cut = clients->cut || all;
 	for (struct client *client = clients->first; client; client = client->next)
 		if (all || !client->busy)
 			(void)shutdown(client->fd, SHUT_RDWR);

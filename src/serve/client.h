@@ -2,7 +2,7 @@
 #pragma once
 /* The connections of a server and their deadlines. Deadlines bound what a client may keep
  * waiting for, however busy it looks: the head of a request as a whole, and each block of an
- * answer. While the server is the one that is waited for, there is none.
+ * answer. While the server is the one that is waited for, another one bounds that.
  *
  * Internally locked: any thread.
  */
@@ -13,6 +13,15 @@
 #include <stdint.h>
 
 struct client;
+struct peer;
+struct peers;
+
+/* Nanoseconds. */
+struct client_times {
+	uint64_t head;   /* for the head of a request, from the end of the one before */
+	uint64_t answer; /* for us to find an answer, or the next block of it */
+	uint64_t take;   /* for each block of an answer */
+};
 
 struct clients {
 	struct mutex mutex; /* guards what follows and all clients */
@@ -20,13 +29,13 @@ struct clients {
 	size_t count;
 	size_t busy;  /* with a request */
 	bool closing; /* who is done is sent away */
-	uint64_t
-		head_time; /* nanoseconds for the head of a request, from the end of the one
-			     * before */
-	uint64_t take_time; /* nanoseconds for each block of an answer */
+	bool cut;     /* everybody was */
+	struct peers *peers;
+	struct client_times times;
 };
 
-void clients_init(struct clients *clients, uint64_t head_time, uint64_t take_time);
+void clients_init(struct clients *clients, struct peers *peers,
+		  const struct client_times *times);
 void clients_done(struct clients *clients);
 
 /* A connection was made, on the socket @fd, which stays open until client_free(). NULL: no
@@ -40,6 +49,18 @@ void client_wait_for_us(struct clients *clients, struct client *client);
 void client_begin_block(struct clients *clients, struct client *client);
 void client_end_request(struct clients *clients, struct client *client);
 
+/* Whether its machine has had too many bytes lately. If so, @wait is called, with a lock held,
+ * and @resume from clients_resume(); else @size more are counted. */
+bool client_is_ahead(struct clients *clients, struct client *client, size_t size,
+		     void (*wait)(void *context), void (*resume)(void *context),
+		     void *context);
+/* Let go on who had to wait. */
+void clients_resume(struct clients *clients);
+
+/* Whether it has hung up, while its connection is suspended. */
+bool client_has_left(const struct client *client);
+
+struct peer *client_peer(const struct client *client);
 /* The peer's address as text, constant. */
 const char *client_address(const struct client *client);
 

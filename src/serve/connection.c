@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "serve/answer.h"
 #include "serve/request.h"
+#include "serve/route.h"
 #include "serve/server.h"
 
 #include <errno.h>
@@ -62,9 +63,10 @@ static void *on_target(void *context, const char *target,
 
 static bool is_method(const char *method)
 {
-	static const char *const methods[] = { "GET", "HEAD", "OPTIONS" };
+	static const char *const methods[] = { "GET", "HEAD", "OPTIONS", "POST",
+					       "DELETE" };
 
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
 		if (strcmp(method, methods[i]) == 0)
 			return true;
 	return false;
@@ -111,8 +113,8 @@ static enum MHD_Result take_head(struct request *request,
 	client_begin_request(&request->server->clients, request->client);
 	request->state = REQUEST_HEAD;
 	if (!is_method(method)) {
-		answer_problem(request, 405, "only GET, HEAD and OPTIONS are known here");
-		(void)answer_header(request, "Allow", "GET, HEAD, OPTIONS", NULL);
+		answer_problem(request, 405, "nothing here knows this method");
+		(void)answer_header(request, "Allow", ROUTE_ALLOW_READ, NULL);
 		return send_answer(request);
 	}
 	if (has_body(connection)) {
@@ -276,6 +278,11 @@ void connection_stop(struct server *server)
 const char *connection_header(const struct request *request, const char *name)
 {
 	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+const char *connection_cookie(const struct request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_COOKIE_KIND, name);
 }
 
 struct header_count {

@@ -26,5 +26,7 @@ void connection_stop(struct server *server);
 
 /* The value of a header, or NULL; borrowed. */
 const char *connection_header(const struct request *request, const char *name);
+/* The same for a cookie. */
+const char *connection_cookie(const struct request *request, const char *name);
 /* How often a header stands there. */
 unsigned connection_count_header(const struct request *request, const char *name);

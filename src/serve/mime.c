@@ -10,7 +10,10 @@ static const struct {
 	const char *extensions; /* each between spaces */
 	struct mime mime;
 } mimes[] = {
-	{ " txt log md rst csv conf cfg ini toml yaml yml c h cc cpp hpp rs go py sh pl "
+	/* A script is text here: a browser does not run what has that type, whatever page asks
+	 * for it. */
+	{ " js mjs txt log md rst csv conf cfg ini toml yaml yml c h cc cpp hpp rs go py "
+	  "sh pl "
 	  "rb "
 	  "java ts diff patch tex srt vtt ",
 	  { "text/plain; charset=utf-8", false } },
@@ -19,7 +22,6 @@ static const struct {
 	{ " xml xsl ", { "application/xml", true } },
 	{ " svg ", { "image/svg+xml", true } },
 	{ " css ", { "text/css; charset=utf-8", false } },
-	{ " js mjs ", { "text/javascript; charset=utf-8", true } },
 	{ " json ", { "application/json", false } },
 	{ " pdf ", { "application/pdf", false } },
 	{ " jpg jpeg jpe ", { "image/jpeg", false } },

@@ -6,6 +6,8 @@ struct error;
 struct request;
 
 int op_root(struct request *request, struct error *err);
+int op_web(struct request *request, struct error *err);
+int op_session(struct request *request, struct error *err);
 int op_files(struct request *request, struct error *err);
 int op_stream(struct request *request, struct error *err);
 int op_tree(struct request *request, struct error *err);
@@ -19,6 +21,7 @@ int op_page(struct request *request, struct error *err);
 int op_table(struct request *request, struct error *err);
 int op_frames(struct request *request, struct error *err);
 int op_volumes(struct request *request, struct error *err);
+int op_volume(struct request *request, struct error *err);
 int op_health(struct request *request, struct error *err);
 int op_metrics(struct request *request, struct error *err);
 int op_openapi(struct request *request, struct error *err);

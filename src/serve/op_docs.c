@@ -15,15 +15,6 @@
 
 #define VARIABLE_MAX 16u /* bytes of the name of a path's variable, NUL included */
 
-int op_root(struct request *request, struct error *err)
-{
-	autotext struct text text = { 0 };
-
-	if (text_appendf(&text, "%s/files/", request->server->options->base_path) < 0)
-		return error_set(err, -ENOMEM, "no memory for a path");
-	return answer_redirect(request, 302, text_string(&text), err);
-}
-
 /* OpenAPI. */
 
 static void write_parameter(struct json_writer *json, const char *name, const char *place,
@@ -94,18 +85,33 @@ static void write_responses(struct json_writer *json, const struct route *route)
 	json_write_end(json);
 }
 
+static const char *reach_text(enum route_reach reach)
+{
+	switch (reach) {
+	case ROUTE_OPEN:
+		return "Without a token, too.";
+	case ROUTE_WHOLE:
+		return "For tokens without a path only.";
+	case ROUTE_FILTERED:
+		break;
+	}
+	return "For any token, of what it reaches.";
+}
+
 static void write_route(struct json_writer *json, const struct route *route)
 {
-	static const char *const methods[] = { "get", "head" };
+	static const char *const methods[][2] = { { "GET", "get" },
+						  { "HEAD", "head" },
+						  { "POST", "post" },
+						  { "DELETE", "delete" } };
 
 	json_write_object(json, route->path);
-	for (unsigned i = 0; i < 2; i++) {
-		json_write_object(json, methods[i]);
+	for (unsigned i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		if (!route_has_method(route, methods[i][0]))
+			continue;
+		json_write_object(json, methods[i][1]);
 		json_write_string(json, "summary", route->summary);
-		json_write_string(json, "description",
-				  route->reach == ROUTE_WHOLE
-					  ? "For tokens without a path only."
-					  : "For any token, of what it reaches.");
+		json_write_string(json, "description", reach_text(route->reach));
 		write_parameters(json, route);
 		write_responses(json, route);
 		json_write_end(json);
@@ -165,9 +171,8 @@ static int append_route(const struct route *route, struct text *text)
 	const struct route_parameter *parameter = route->parameters;
 	int r;
 
-	r = text_appendf(
-		text, "<dt><code>%s</code></dt><dd>%s%s", route->path, route->summary,
-		route->reach == ROUTE_WHOLE ? ". For tokens without a path only" : "");
+	r = text_appendf(text, "<dt><code>%s</code></dt><dd>%s. %s", route->path,
+			 route->summary, reach_text(route->reach));
 	for (; r == 0 && parameter && parameter->name; parameter++)
 		r = text_appendf(text, "<br><code>%s</code>: %s", parameter->name,
 				 parameter->help);
@@ -179,19 +184,19 @@ int op_docs(struct request *request, struct error *err)
 	autotext struct text text = { 0 };
 	int r;
 
-	r = text_append(
-		&text,
-		"<!DOCTYPE html>\n<html lang=\"en\"><head>"
-		"<meta charset=\"utf-8\">"
-		"<meta name=\"viewport\" content=\"width=device-width\">"
-		"<meta name=\"color-scheme\" content=\"light dark\">"
-		"<title>BlockFrame: the API</title><style>"
-		"body{font-family:sans-serif;margin:1em;max-width:50em}"
-		"dt{margin-top:1em}</style></head><body><h1>The API</h1>"
-		"<p>GET and HEAD; the same as <a href=\"openapi.json\">OpenAPI</a>. "
-		"What goes wrong is told by a status and a JSON document. 64-bit "
-		"numbers are strings in JSON; names that are not UTF-8 have "
-		"<code>_base64</code> behind their key.</p><dl>\n");
+	r = text_append(&text,
+			"<!DOCTYPE html>\n<html lang=\"en\"><head>"
+			"<meta charset=\"utf-8\">"
+			"<meta name=\"viewport\" content=\"width=device-width\">"
+			"<meta name=\"color-scheme\" content=\"light dark\">"
+			"<title>BlockFrame: the API</title><style>"
+			"body{font-family:sans-serif;margin:1em;max-width:50em}"
+			"dt{margin-top:1em}</style></head><body><h1>The API</h1>"
+			"<p>GET and HEAD, unless it says more; the same as "
+			"<a href=\"openapi.json\">OpenAPI</a>. "
+			"What goes wrong is told by a status and a JSON document. 64-bit "
+			"numbers are strings in JSON; names that are not UTF-8 have "
+			"<code>_base64</code> behind their key.</p><dl>\n");
 	for (size_t i = 0; r == 0 && i < route_count; i++)
 		r = append_route(&routes[i], &text);
 	if (r == 0)

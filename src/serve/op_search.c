@@ -101,8 +101,9 @@ static int visit(void *context, const uint8_t *key, size_t size,
 	struct finding *finding = context;
 	int r;
 
-	if (atomic_load(&finding->request->server->stopping))
-		return error_set(err, -EBUSY, "the server stops");
+	r = request_is_wanted(finding->request, err);
+	if (r < 0)
+		return r;
 	r = matches(finding, key, size, row);
 	if (r <= 0)
 		return r;

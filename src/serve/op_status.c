@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* How the archive and the server are: for people, for scripts, and for Prometheus. */
+/* How the archive and the server are: for the page, for scripts, and for Prometheus. What the
+ * last checks have shown is what `status` tells; what reads have shown is counted here. */
 #include "serve/op.h"
 
 #include "archive/backing.h"
+#include "archive/places.h"
 #include "archive/read_health.h"
 #include "archive/read_service.h"
+#include "archive/safety.h"
 #include "archive/volume_set.h"
 #include "archive/volume_status.h"
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/error.h"
 #include "base/json_build.h"
-#include "base/json_writer.h"
 #include "base/text.h"
 #include "base/timestamp.h"
 #include "catalog/history.h"
@@ -21,6 +24,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sys/statvfs.h>
 
 /* Volumes. */
 
@@ -139,44 +143,89 @@ static const char *status_word(const struct figures *figures)
 	return figures->attached < figures->volumes ? "away" : "ok";
 }
 
-static int write_health(const struct figures *figures, struct text *text)
+static void add_reads(struct json *json, const struct figures *figures)
 {
-	struct json_writer json;
+	struct json *reads;
 
-	json_writer_init(&json, text);
-	json_write_object(&json, NULL);
-	json_write_string(&json, "status", status_word(figures));
-	json_write_u64(&json, "commit", figures->commit);
-	json_write_u64(&json, "uptime", figures->uptime);
-	json_write_object(&json, "volumes");
-	json_write_u32(&json, "known", figures->volumes);
-	json_write_u32(&json, "attached", figures->attached);
-	json_write_end(&json);
-	json_write_object(&json, "reads");
-	json_write_u64(&json, "bytes_read", figures->log.bytes_read);
-	json_write_u64(&json, "leaves_verified", figures->log.leaves_read);
-	json_write_u64(&json, "leaves_repaired", figures->log.leaves_repaired);
-	json_write_u64(&json, "pages_repaired", figures->log.pages_repaired);
-	json_write_u64(&json, "leaves_lost", figures->log.leaves_lost);
-	json_write_u64(&json, "written_back", figures->health.written_back);
-	json_write_u64(&json, "not_written_back", figures->health.not_written_back);
-	json_write_u64(&json, "files_damaged", figures->health.files_damaged);
-	json_write_end(&json);
-	json_write_end(&json);
-	return json_writer_finish(&json);
+	if (json_add_object(json, "reads", &reads) < 0)
+		return;
+	(void)json_add_u64(reads, "bytes_read", figures->log.bytes_read);
+	(void)json_add_u64(reads, "leaves_verified", figures->log.leaves_read);
+	(void)json_add_u64(reads, "leaves_repaired", figures->log.leaves_repaired);
+	(void)json_add_u64(reads, "pages_repaired", figures->log.pages_repaired);
+	(void)json_add_u64(reads, "leaves_lost", figures->log.leaves_lost);
+	(void)json_add_u64(reads, "written_back", figures->health.written_back);
+	(void)json_add_u64(reads, "not_written_back", figures->health.not_written_back);
+	(void)json_add_u64(reads, "files_damaged", figures->health.files_damaged);
+}
+
+/* What is left where volumes are written. */
+static void add_room(struct json *json, struct request *request)
+{
+	const struct config *config = request->server->options->archive.config;
+	struct statvfs st;
+	struct json *room;
+
+	if (json_add_object(json, "room", &room) < 0)
+		return;
+	(void)json_add_u64(room, "volume_max_size", config->volume.max_size);
+	if (!places_medium(archive_places(backing_archive(request->backing)), &st))
+		return;
+	(void)json_add_u64(room, "size", (uint64_t)st.f_blocks * st.f_frsize);
+	(void)json_add_u64(room, "free", (uint64_t)st.f_bavail * st.f_frsize);
+}
+
+static int add_safety(struct json *json, struct request *request, struct error *err)
+{
+	struct safety safety = { 0 };
+	struct json *object;
+	int r;
+
+	r = safety_get(backing_archive(request->backing), request->catalog,
+		       clock_realtime_ns(), &safety, err);
+	if (r < 0)
+		return r;
+	if (json_add_object(json, "safety", &object) == 0)
+		safety_add_json(&safety, object);
+	safety_done(&safety);
+	return 0;
+}
+
+static int make_health(struct request *request, struct json *json, struct error *err)
+{
+	struct figures figures;
+	struct json *volumes;
+	int r;
+
+	r = gather(request, &figures, err);
+	if (r < 0)
+		return r;
+	(void)json_add_string(json, "status", status_word(&figures));
+	(void)json_add_u64(json, "commit", figures.commit);
+	(void)json_add_u64(json, "uptime", figures.uptime);
+	if (json_add_object(json, "volumes", &volumes) == 0) {
+		(void)json_add_u32(volumes, "known", figures.volumes);
+		(void)json_add_u32(volumes, "attached", figures.attached);
+	}
+	add_reads(json, &figures);
+	add_room(json, request);
+	return add_safety(json, request, err);
 }
 
 int op_health(struct request *request, struct error *err)
 {
+	autoptr(json) json = json_object_new();
 	autotext struct text text = { 0 };
-	struct figures figures;
+	autofree char *line = NULL;
 	int r;
 
-	r = gather(request, &figures, err);
+	r = json ? make_health(request, json, err) : -ENOMEM;
 	if (r == 0)
-		r = write_health(&figures, &text);
+		r = json_print(json, &line);
 	if (r == 0)
-		r = text_append(&text, "\n");
+		r = text_appendf(&text, "%s\n", line);
+	if (r == -ENOMEM)
+		return error_set(err, r, "no memory for an answer");
 	return r < 0 ? r : answer_text(request, 200, "application/json", &text, err);
 }
 

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* In this order, so that nothing is said to who may not ask: the host, the token, then what
- * the target means. A path that a token does not reach is refused without a look at whether
+ * the target means; only for the page itself no token is needed. A path that a token does not reach is refused without a look at whether
  * it exists. */
 #include "serve/request.h"
 
 #include "archive/backing.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/text.h"
+#include "base/timestamp.h"
+#include "serve/access.h"
 #include "serve/answer.h"
-#include "serve/connection.h"
+#include "serve/client.h"
+#include "serve/peer.h"
 #include "serve/route.h"
 #include "serve/server.h"
 
@@ -16,7 +20,6 @@
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 struct request *request_new(struct server *server, const char *raw)
 {
@@ -81,70 +84,6 @@ void request_finish(struct request *request)
 	request_unref(request);
 }
 
-/* Who asks, and whether they may. */
-
-static int check_host(struct request *request, struct error *err)
-{
-	const struct config *config = request->server->options->archive.config;
-	const char *host = connection_header(request, "Host");
-
-	if (!host || connection_count_header(request, "Host") != 1)
-		return error_set(err, -EINVAL, "there must be one Host header");
-	if (request->target.authority)
-		host = request->target.authority;
-	if (server_knows_host(config, host))
-		return 0;
-	answer_problem(request, 421,
-		       "this server is not called that; [server] hosts "
-		       "has the names that it answers to");
-	return 1;
-}
-
-/* The token of an Authorization header, or NULL. */
-static const char *sent_token(const struct request *request)
-{
-	const char *text = connection_header(request, "Authorization");
-
-	if (!text || strncasecmp(text, "Bearer ", 7) != 0)
-		return NULL;
-	return text + 7 + strspn(text + 7, " ");
-}
-
-/* Copy what the token may, since the file may be replaced meanwhile. */
-static int copy_token(struct request *request, const struct token *token,
-		      struct error *err)
-{
-	struct bytes prefix = { 0 };
-
-	if (token->prefix.size > 0) {
-		prefix.data = malloc(token->prefix.size);
-		if (!prefix.data)
-			return error_set(err, -ENOMEM, "no memory for a token");
-		memcpy(prefix.data, token->prefix.data, token->prefix.size);
-		prefix.size = token->prefix.size;
-	}
-	request->token = *token;
-	request->token.prefix = prefix;
-	return 0;
-}
-
-static int check_token(struct request *request, struct error *err)
-{
-	struct server *server = request->server;
-	const char *text = sent_token(request);
-	const struct token *token;
-	mutex_scope(&server->mutex);
-
-	if (!server->tokens)
-		return 0;
-	token = text ? token_file_find(server->tokens, text) : NULL;
-	if (!token)
-		return error_set(err, -EPERM,
-				 text ? "this token is not known"
-				      : "a token is needed: Authorization: Bearer ...");
-	return copy_token(request, token, err);
-}
-
 /* What is asked for. */
 
 static int check_parameters(const struct request *request, struct error *err)
@@ -184,12 +123,36 @@ static bool strip_base(const struct request *request, struct bytes *path_out)
 	return true;
 }
 
-static int find_route(struct request *request, struct error *err)
+static void find_route(struct request *request)
 {
 	struct bytes path;
 
 	if (strip_base(request, &path))
 		request->route = route_find(&path, &request->key, &request->number);
+}
+
+/* What the method may be, as Allow says it. */
+static int add_allow(struct request *request, struct error *err)
+{
+	const char *more = request->route ? request->route->more : NULL;
+	autotext struct text text = { 0 };
+
+	if (text_appendf(&text, "%s%s%s", ROUTE_ALLOW_READ, more ? ", " : "",
+			 more ?: "") < 0)
+		return error_set(err, -ENOMEM, "no memory for an answer");
+	return answer_header(request, "Allow", text_string(&text), err);
+}
+
+static int answer_options(struct request *request, struct error *err)
+{
+	int r = answer_empty(request, 204, 0, err);
+
+	return r < 0 ? r : add_allow(request, err);
+}
+
+/* Whether the route is for who asks, and as it is asked. */
+static int check_route(struct request *request, struct error *err)
+{
 	if (!request->route)
 		return error_set(err, -ENOENT,
 				 "there is nothing here; /docs tells what there is");
@@ -198,11 +161,16 @@ static int find_route(struct request *request, struct error *err)
 	return check_parameters(request, err);
 }
 
-static int answer_options(struct request *request, struct error *err)
+/* What is open needs no token, and looks at one all the same. */
+static int check_access(struct request *request, struct error *err)
 {
-	int r = answer_empty(request, 204, 0, err);
+	bool open = request->route && request->route->reach == ROUTE_OPEN;
+	int r;
 
-	return r < 0 ? r : answer_header(request, "Allow", "GET, HEAD, OPTIONS", err);
+	if (!peers_take_request(&request->server->peers, client_peer(request->client)))
+		return error_set(err, -EDQUOT, "too many requests: wait a little");
+	r = access_find(request, err);
+	return r == -EPERM && open ? 0 : r;
 }
 
 static int find_answer(struct request *request, struct error *err)
@@ -213,16 +181,24 @@ static int find_answer(struct request *request, struct error *err)
 
 	r = http_target_parse(anything ? "/" : request->raw, &request->target, err);
 	if (r == 0)
-		r = check_host(request, err);
+		r = access_check_host(request, err);
 	if (r != 0)
 		return r;
-	r = check_token(request, err);
+	if (access_is_preflight(request))
+		return answer_options(request, err);
+	if (!anything)
+		find_route(request);
+	r = check_access(request, err);
 	if (r == 0 && !anything)
-		r = find_route(request, err);
+		r = check_route(request, err);
 	if (r < 0)
 		return r;
 	if (options)
 		return answer_options(request, err);
+	if (!route_has_method(request->route, request->method)) {
+		answer_problem(request, 405, "this is only to be read");
+		return add_allow(request, err);
+	}
 	request->backing = server_backing(request->server);
 	return request->route->answer(request, err);
 }
@@ -241,6 +217,8 @@ static int run(struct task *task, unsigned worker, struct error *unused)
 	give_back(request);
 	if (r < 0)
 		answer_error(request, r, &err);
+	if (request->response)
+		(void)access_add_cors(request, NULL);
 	request->state = REQUEST_ANSWERED;
 	MHD_resume_connection(connection); /* whose thread has the request from here on */
 	return 0;
@@ -272,6 +250,24 @@ int request_begin_scan(struct request *request, struct error *err)
 		return error_set(err, -EBUSY, "too many searches at a time");
 	}
 	request->scans = true;
+	return 0;
+}
+
+#define LOOK_EACH 256u /* calls */
+
+int request_is_wanted(struct request *request, struct error *err)
+{
+	const struct config *config = request->server->options->archive.config;
+	uint64_t limit = config->server.answer_timeout * NS_PER_SECOND;
+
+	if (request->looks++ % LOOK_EACH != 0)
+		return 0;
+	if (atomic_load(&request->server->stopping))
+		return error_set(err, -EBUSY, "the server stops");
+	if (client_has_left(request->client))
+		return error_set(err, -ECONNRESET, "the client has left");
+	if (clock_monotonic_ns() - request->begun >= limit)
+		return error_set(err, -ETIMEDOUT, "this takes too long");
 	return 0;
 }
 

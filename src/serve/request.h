@@ -46,10 +46,12 @@ struct request {
 	struct bytes key;   /* borrowed from the target: the path in the archive, or what
 			      * else stands behind the route */
 	struct token token; /* a copy; who asks */
+	bool known;         /* and that they may */
 	struct backing *backing; /* owned use */
 	struct catalog
 		*catalog; /* given back when the answer is there; NULL: not taken */
 	bool scans;       /* counted in server->scans */
+	unsigned looks;   /* of request_is_wanted() */
 
 	struct MHD_Response *response; /* owned until it is sent */
 	unsigned status;
@@ -80,6 +82,10 @@ void request_give_catalog(struct request *request);
 /* The right to read much of the catalog, for as long as the answer is looked for. -EBUSY: too
  * many do so now. */
 int request_begin_scan(struct request *request, struct error *err);
+
+/* Whether somebody still waits for what takes long to find; to be called often. -ECONNRESET:
+ * the client has left, -ETIMEDOUT: it takes longer than it may, -EBUSY: the server stops. */
+int request_is_wanted(struct request *request, struct error *err);
 
 /* -EACCES unless the request's token reaches @key. */
 int request_check_reach(const struct request *request, const uint8_t *key, size_t size,

@@ -61,8 +61,13 @@ static const struct route_parameter frames_parameters[] = {
 #define BINARY "application/octet-stream"
 
 const struct route routes[] = {
-	{ "/", ROUTE_FIXED, ROUTE_FILTERED, NULL, "text/plain", "Leads to the files",
+	{ "/", ROUTE_FIXED, ROUTE_OPEN, NULL, "text/html", "The page for people",
 	  op_root },
+	{ "/web/{name}", ROUTE_NAME, ROUTE_OPEN, NULL, "text/",
+	  "What belongs to the page", op_web },
+	{ "/v1/session", ROUTE_FIXED, ROUTE_OPEN, NULL, JSON,
+	  "Who asks. POST with a token begins a session, DELETE ends it", op_session,
+	  "DELETE, POST" },
 	{ "/files/{path}", ROUTE_PATH, ROUTE_FILTERED, NULL, "*/*",
 	  "A file's content; or a folder: as HTML, or as JSON if Accept asks for that",
 	  op_files },
@@ -93,8 +98,10 @@ const struct route routes[] = {
 	  "Frames of a segment, as they are stored", op_frames },
 	{ "/v1/volumes", ROUTE_FIXED, ROUTE_WHOLE, NULL, JSON, "The volumes",
 	  op_volumes },
+	{ "/v1/volumes/{number}", ROUTE_FIXED, ROUTE_WHOLE, NULL, JSON,
+	  "When which part of a volume was verified", op_volume },
 	{ "/v1/health", ROUTE_FIXED, ROUTE_WHOLE, NULL, JSON,
-	  "How the archive is, as far as reads have shown", op_health },
+	  "How the archive is: what the last checks and reads have shown", op_health },
 	{ "/metrics", ROUTE_FIXED, ROUTE_WHOLE, NULL, "text/plain", "For Prometheus",
 	  op_metrics },
 	{ "/openapi.json", ROUTE_FIXED, ROUTE_FILTERED, NULL, JSON, "This API as OpenAPI",
@@ -198,6 +205,13 @@ const struct route *route_find(const struct bytes *path, struct bytes *variable_
 		if (matches(&routes[i], *path, variable_out, number_out))
 			return &routes[i];
 	return NULL;
+}
+
+bool route_has_method(const struct route *route, const char *method)
+{
+	return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 ||
+	       strcmp(method, "OPTIONS") == 0 ||
+	       (route->more && strstr(route->more, method));
 }
 
 bool route_has_parameter(const struct route *route, const char *name)

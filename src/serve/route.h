@@ -23,8 +23,11 @@ enum route_variable {
 		     /* {number} may stand behind any of these. */
 };
 
+#define ROUTE_ALLOW_READ "GET, HEAD, OPTIONS" /* of all routes but a few */
+
 /* Who gets an answer. */
 enum route_reach {
+	ROUTE_OPEN,     /* everybody, also without a token */
 	ROUTE_FILTERED, /* everybody, of what the token reaches */
 	ROUTE_WHOLE,    /* only who may read everything */
 };
@@ -43,6 +46,7 @@ struct route {
 	const char *type;    /* of the answer */
 	const char *summary; /* one line */
 	int (*answer)(struct request *request, struct error *err);
+	const char *more; /* methods beside GET and HEAD, as in Allow; NULL: none */
 };
 
 extern const struct route routes[];
@@ -52,5 +56,8 @@ extern const size_t route_count;
  * (borrowed), and its number. NULL: none. */
 const struct route *route_find(const struct bytes *path, struct bytes *variable_out,
 			       uint64_t *number_out);
+
+/* Whether the route is for @method, which is none that nothing knows. */
+bool route_has_method(const struct route *route, const char *method);
 
 bool route_has_parameter(const struct route *route, const char *name);

@@ -42,6 +42,9 @@
 #define DESCRIPTORS 256u /* of volumes, catalogs, pipes, threads */
 #define TICK 250         /* milliseconds between looks at deadlines */
 #define LOOK_TICKS 4u    /* between looks at files */
+#define GRACE     \
+	UINT64_C( \
+		5) /* seconds: who looks at the time by himself says so before he is cut */
 #define SECOND UINT64_C(1000000000)
 
 struct watched_file {
@@ -189,6 +192,7 @@ static void serve_until_signal(struct loop *loop)
 		if (number == SIGTERM || number == SIGINT)
 			return;
 		expire(loop->server);
+		clients_resume(&loop->server->clients);
 		if (number != SIGHUP && ticks % LOOK_TICKS != 0)
 			continue;
 		look_for_tokens(loop);
@@ -205,6 +209,7 @@ static bool wait_for(struct loop *loop, bool (*done)(struct server *server), uin
 		if (number == SIGTERM || number == SIGINT || clock_monotonic_ns() >= end)
 			return false;
 		expire(loop->server);
+		clients_resume(&loop->server->clients);
 	}
 	return true;
 }
@@ -231,6 +236,7 @@ static void stop(struct loop *loop)
 	(void)wait_for(loop, is_idle, clock_monotonic_ns() + timeout);
 	atomic_store(&server->closing, true);
 	clients_close(&server->clients, true);
+	clients_resume(&server->clients);
 	if (wait_for(loop, is_done, clock_monotonic_ns() + timeout))
 		return;
 	log_error("a volume does not answer: ending without it");
@@ -377,6 +383,8 @@ static void server_done(struct server *server)
 	read_health_free(server->health);
 	token_file_free(server->tokens);
 	clients_done(&server->clients);
+	peers_done(&server->peers);
+	sessions_done(&server->sessions);
 	task_group_done(&server->group);
 	mutex_done(&server->mutex);
 }
@@ -390,8 +398,14 @@ int serve(const struct server_options *options, struct error *err)
 
 	mutex_init(&server.mutex);
 	task_group_init(&server.group);
-	clients_init(&server.clients, config->server.request_timeout * SECOND,
-		     config->server.send_timeout * SECOND);
+	peers_init(&server.peers, config);
+	sessions_init(&server.sessions, config->server.session_timeout * SECOND);
+	clients_init(&server.clients, &server.peers,
+		     &(struct client_times){
+			     .head = config->server.request_timeout * SECOND,
+			     .answer = (config->server.answer_timeout + GRACE) * SECOND,
+			     .take = config->server.send_timeout * SECOND,
+		     });
 	r = run(&loop, err);
 	cleanup_close_p(&loop.signal_fd);
 	server_done(&server);

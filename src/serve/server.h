@@ -13,6 +13,8 @@
 #include "base/mutex.h"
 #include "base/pool.h"
 #include "serve/client.h"
+#include "serve/peer.h"
+#include "serve/session.h"
 #include "serve/stream.h"
 
 #include <stdatomic.h>
@@ -60,6 +62,8 @@ struct server {
 	struct task_group group;
 	struct stream_service streams;
 	struct clients clients;
+	struct peers peers;
+	struct sessions sessions;
 	atomic_uint scans;    /* requests that read much of the catalog */
 	atomic_bool stopping; /* connections end after their request */
 	atomic_bool closing;  /* requests end, too */

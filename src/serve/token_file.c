@@ -122,15 +122,21 @@ size_t token_file_count(const struct token_file *file)
 	return file->count;
 }
 
+const struct token *token_file_find_hash(const struct token_file *file,
+					 const struct hash *hash)
+{
+	for (size_t i = 0; i < file->count; i++)
+		if (hash_equal(&file->tokens[i].hash, hash))
+			return &file->tokens[i];
+	return NULL;
+}
+
 const struct token *token_file_find(const struct token_file *file, const char *token)
 {
 	struct hash hash;
 
 	hash_bytes(token, strlen(token), &hash);
-	for (size_t i = 0; i < file->count; i++)
-		if (hash_equal(&file->tokens[i].hash, &hash))
-			return &file->tokens[i];
-	return NULL;
+	return token_file_find_hash(file, &hash);
 }
 
 /* Whether @key is at or below @folder. */

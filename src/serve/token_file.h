@@ -45,7 +45,9 @@ DEFINE_AUTOPTR(token_file);
 
 size_t token_file_count(const struct token_file *file);
 
-/* The entry of the token that a client sent, or NULL. Borrowed. */
+/* The entry of the token that a client sent, or of the one with that hash; or NULL. Borrowed. */
 const struct token *token_file_find(const struct token_file *file, const char *token);
+const struct token *token_file_find_hash(const struct token_file *file,
+					 const struct hash *hash);
 
 enum token_reach token_reach(const struct token *token, const uint8_t *key, size_t size);

@@ -39,7 +39,7 @@ def tree(folder, seed):
     write_file(top / 'text', text_bytes(rng, 9 * MIB + 1))
     write_file(top / 'small', text_bytes(rng, 70_000))
     write_file(top / 'empty', b'')
-    for name in ['page.html', 'image.SVG', 'photo.jpg', 'notes.txt', 'film.mkv', 'noend']:
+    for name in ['page.html', 'image.SVG', 'photo.jpg', 'notes.txt', 'film.mkv', 'noend', 'script.js']:
         write_file(top / 'types' / name, b'x')
     for name in NAMES:
         write_file(os.fsencode(top / 'names') + b'/' + name, b'name: ' + name)
@@ -196,7 +196,8 @@ def test_types_and_what_a_browser_may_do(server):
     for name, kind, sandboxed in [
             ('page.html', 'text/html; charset=utf-8', True), ('image.SVG', 'image/svg+xml', True),
             ('photo.jpg', 'image/jpeg', False), ('notes.txt', 'text/plain; charset=utf-8', False),
-            ('film.mkv', 'video/x-matroska', False), ('noend', 'application/octet-stream', False)]:
+            ('film.mkv', 'video/x-matroska', False), ('noend', 'application/octet-stream', False),
+            ('script.js', 'text/plain; charset=utf-8', False)]:
         reply = server.get(f'/files/tree/types/{name}')
         assert reply['Content-Type'] == kind
         assert ('sandbox' in (reply['Content-Security-Policy'] or '')) == sandboxed, name
@@ -237,7 +238,7 @@ def test_a_page_has_no_markup_but_its_own(server):
 @pytest.mark.main
 def test_folders_end_in_a_slash_and_files_do_not(server):
     for target, to in [('/files/tree', '/files/tree/'), ('/files/tree/small/', '/files/tree/small'),
-                       ('/files/tree/names/a%20b/', '/files/tree/names/a%20b'), ('/', '/files/')]:
+                       ('/files/tree/names/a%20b/', '/files/tree/names/a%20b')]:
         reply = server.get(target)
         assert reply.status in (301, 302) and reply['Location'] == to
 
@@ -396,10 +397,22 @@ def test_frames_are_zstd_and_give_the_content(server, tree):
 
 def test_status(server):
     volume, = server.get('/v1/volumes').json()
-    assert volume['attached'] and volume['file'] == server.archive.volume.name
+    assert volume['attached'] and volume['file'].endswith('/' + server.archive.volume.name)
     health = server.get('/v1/health').json()
     assert health['status'] == 'ok' and health['commit'] == '2'
     assert health['volumes'] == {'known': 1, 'attached': 1}
+    status = server.archive.run('status', '--json', expect=None).json()
+    assert health['safety'] == status and status['verdict'] == 'due'
+    assert int(health['room']['free']) <= int(health['room']['size'])
+    assert server.get('/v1/volumes/2').status == 404
+    parts = server.get('/v1/volumes/1').json()['parts']
+    assert sum(int(part['unverified']) for part in parts) == int(status['stripes']) == len(parts)
+    server.archive.run('health', '--check', expect=None)
+    after = server.get('/v1/health').json()['safety']
+    assert after['verdict'] == 'safe' and after['margin'] == 3
+    parts = server.get('/v1/volumes/1').json()['parts']
+    assert all(part['unverified'] == part['damaged'] == '0' and
+               part['oldest_verification'] >= after['oldest_verification'] for part in parts)
     metrics = server.get('/metrics').text
     assert re.search(r'^blockframe_http_requests_total{status="2xx"} [1-9]', metrics, re.M)
     assert 'blockframe_commit 2\n' in metrics
@@ -426,7 +439,9 @@ def example(server, path, parameter):
     manifest = server.archive.show('/tree/text')
     root = json.loads(server.get('/v1/head').body)['tree']
     hashed = root if path.startswith('/v1/page') else manifest['segments'][0]
-    return {'path': 'tree/text', 'name': 'tree%2Ftext', 'hash': hashed, 'number': '0',
+    name = 'main.js' if path.startswith('/web') else 'tree%2Ftext'
+    return {'path': 'tree/text', 'name': name, 'hash': hashed,
+            'number': '1' if path.startswith('/v1/volumes') else '0',
             'version': '1', 'at': '1', 'cursor': '0' if 'versions' in path else 'a',
             'limit': '10', 'q': 'x', 'type': 'file', 'from': '0', 'until': '1', 'index': '0',
             'first': '0', 'count': '1'}[parameter]
@@ -437,7 +452,8 @@ def test_every_operation_of_the_description_answers_and_nothing_else(server):
     description = server.get('/openapi.json').json()
     assert len(description['paths']) > 20
     for path, methods in description['paths'].items():
-        assert set(methods) == {'get', 'head'}
+        assert set(methods) == {'get', 'head'} | ({'post', 'delete'} if path == '/v1/session'
+                                                  else set())
         for method, operation in methods.items():
             target, query = path, []
             for parameter in operation['parameters']:
@@ -462,6 +478,8 @@ def test_every_operation_of_the_description_answers_and_nothing_else(server):
     for method in ['POST', 'PUT', 'DELETE', 'PATCH', 'PROPFIND', 'TRACE']:
         reply = server.ask('/files/', method=method)
         assert reply.status == 405 and reply['Allow'] == 'GET, HEAD, OPTIONS', method
+    assert server.ask('/v1/session', method='PUT').status == 405
+    assert server.ask('/v1/session', method='OPTIONS')['Allow'].endswith('DELETE, POST')
     for target in ['/files/', '*']:
         assert server.ask(target, method='OPTIONS').status == 204
 
@@ -471,7 +489,9 @@ def test_a_base_path_stands_before_everything(archive, serve):
     assert server.url.endswith('/x/y')
     assert server.get('/x/y/files/tree/small').body == b'the second version'
     assert server.get('/x/y/files/tree')['Location'] == '/x/y/files/tree/'
-    assert server.get('/x/y')['Location'] == '/x/y/files/'
+    assert server.get('/x/y')['Location'] == '/x/y/'
+    assert b'web/main.js' in server.get('/x/y/').body
+    assert server.get('/x/y/web/main.js').status == 200
     for target in ['/files/tree/small', '/x/files/', '/x/yfiles/', '/x/yy/files/']:
         assert server.get(target).status == 404, target
 

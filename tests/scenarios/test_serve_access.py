@@ -15,10 +15,11 @@ from test_serve import digest
 from trees import write_file
 
 ALL, SOME, TOP, SPACE = 'token-for-all', 'token-for-some', 'token-for-top', 'token-for-space'
-FILTERED = ['/files/', '/v1/tree', '/v1/search', '/api/files', '/', '/openapi.json', '/docs']
+OPEN = ['/', '/web/main.js', '/v1/session']  # the page itself, which is the same for everybody
+FILTERED = ['/files/', '/v1/tree', '/v1/search', '/api/files', '/openapi.json', '/docs']
 WHOLE = ['/v1/head', '/v1/commits', '/v1/page/' + '0' * 64,
          '/v1/segment/' + '0' * 64 + '/table', '/v1/segment/' + '0' * 64 + '/frames',
-         '/v1/volumes', '/v1/health', '/metrics']
+         '/v1/volumes', '/v1/volumes/1', '/v1/health', '/metrics']
 CONTENT = ['/files/top/{}', '/v1/stream/top/{}', '/v1/stream/top/{}?version=1',
            '/v1/manifest/top/{}', '/v1/versions/top/{}', '/v1/tar/top/{}',
            '/v1/tree?path=/top/{}', '/v1/search?path=/top/{}', '/api/files/top%2F{}',
@@ -66,7 +67,8 @@ def tokens(folder):
 
 @pytest.fixture(scope='module')
 def server(archive, folder, tokens):
-    with Server(archive, folder, '--token-file', tokens) as server:
+    with Server(archive, folder, '--token-file', tokens,
+                settings={'server.failure_rate': 0}) as server:
         yield server
 
 
@@ -76,14 +78,18 @@ def server(archive, folder, tokens):
 @pytest.mark.main
 def test_nobody_gets_anything_without_a_token(server):
     known = {path.split('{')[0] for path in server.get('/openapi.json', token=ALL).json()['paths']}
-    for target in [*FILTERED, *WHOLE, *sorted(known), '/nothing',
-                   *targets('ours/file')]:
+    assert {'/', '/web/', '/v1/session'} <= known
+    for target in [*FILTERED, *WHOLE, *sorted(known - {'/', '/web/', '/v1/session'}), '/nothing',
+                   '/web', *targets('ours/file')]:
         for method in ('GET', 'HEAD', 'OPTIONS'):
             for headers in [{}, {'Authorization': 'Bearer wrong'}, {'Authorization': 'Bearer '},
                             {'Authorization': f'Basic {ALL}'}, {'Cookie': ALL}]:
                 reply = server.ask(target, method=method, **headers)
                 assert reply.status == 401 and b'content of' not in reply.body, (target, reply)
                 assert reply['WWW-Authenticate'] == 'Bearer'
+    for target in OPEN:
+        assert server.get(target).status == 200, target
+        assert ALL.encode() not in server.get(target).body
     assert server.get(f'/files/?token={ALL}').status == 401
 
 
