@@ -92,6 +92,7 @@ static int put_row(const struct active_volume *active, bool sealed, struct error
 		.number = active->number,
 		.label = active->label,
 		.file = active->file,
+		.role = active->writing.role,
 		.sealed = sealed,
 	};
 
@@ -197,7 +198,8 @@ int active_volume_too_small(const struct active_volume *active, uint64_t size,
 static int add_member(void *context, const struct volume_row *row)
 {
 	return volume_info_add_member(context, &row->uuid, row->number,
-				      row->label ? row->label : "");
+				      row->label ? row->label : "",
+				      row->role == VOLUME_PARITY);
 }
 
 static int fill_info(const struct active_volume *active, const struct hash *head,
@@ -211,12 +213,15 @@ static int fill_info(const struct active_volume *active, const struct hash *head
 	if (!info->label)
 		return error_set(err, -ENOMEM, "no memory for a volume's header");
 	info->number = active->number;
+	info->parity = writing->role == VOLUME_PARITY;
 	info->created.seconds = now / (int64_t)NS_PER_SECOND;
 	info->created.nanoseconds = (uint32_t)(now % (int64_t)NS_PER_SECOND);
 	info->policy.tiered = writing->tiered;
 	info->policy.data = writing->data;
 	info->policy.parity = writing->parity;
 	info->policy.spread = writing->config->parity.spread;
+	info->policy.outer_data = writing->config->volume.outer.data;
+	info->policy.outer_parity = writing->config->volume.outer.parity;
 	if (head)
 		info->head = *head;
 	r = catalog_visit_volumes(writing->catalog, add_member, info, err);
@@ -308,6 +313,7 @@ int active_volume_create(const struct volume_writing *writing,
 	}
 	crash_point("archive.volume.begun");
 	active->fresh = true;
+	active->begun = writing->role == VOLUME_PARITY;
 	*active_out = take_ptr(active);
 	return 0;
 }
@@ -352,7 +358,8 @@ static int learn_begun(struct active_volume *active, const struct record *last,
 {
 	int r;
 
-	active->begun = active->number == 1 || ends_checkpoint(last);
+	active->begun = active->number == 1 || ends_checkpoint(last) ||
+			active->writing.role == VOLUME_PARITY;
 	if (active->begun)
 		return 0;
 	r = chain_visit_back(active->backend, &active->uuid, find_begun, NULL, err);

@@ -5,6 +5,7 @@
  * that the caller has open. One thread at a time.
  */
 #include "base/cleanup.h"
+#include "catalog/placement.h"
 #include "volume/log_writer.h"
 #include "volume/record.h"
 
@@ -26,8 +27,9 @@ struct volume_writing {
 	struct pool *pool;
 	struct catalog *catalog; /* in a transaction */
 	bool tiered;
-	unsigned data;   /* k */
-	unsigned parity; /* m */
+	unsigned data;         /* k */
+	unsigned parity;       /* m */
+	enum volume_role role; /* of the volumes; those of parity have no checkpoint */
 };
 
 struct active_volume {

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* One log over many volumes.
  *
- * The active volume is the one with the highest number. If it is sealed, or full, the next
- * one is made: header, then checkpoint, then the log goes on. A writer may have been killed
- * between any two of these steps, so opening looks at what there is and does the rest:
+ * The active volume is the last one, or with an outer code one of k (volume_choice.c). If
+ * it is sealed, or full, the next one is made: header, then checkpoint, then the log goes on.
+ * A writer may have been killed between any two of these steps, so opening looks at what there
+ * is and does the rest:
  *
- *     highest is sealed                       see that it is finished, make the next volume
- *     highest has no complete checkpoint      write it
- *     else                                    append
+ *     it is sealed                       see that it is finished, make the next volume
+ *     it has no complete checkpoint      write it
+ *     else                               append
  *
- * A commit that rolls over has left pages of its new tree on the earlier volume. Since each
- * volume shall know every name as of its last head, what the new tree has and the volume
+ * A commit that rolls over, or comes to another volume than the one before, finds pages of
+ * its new tree on other volumes only. Since each volume shall know every name as of its last head, what the new tree has and the volume
  * has not is copied in front of the commit record. Reading pages that only this
  * transaction knows takes a source of its own over the transaction's catalog handle. Its
  * memory is reserved before anything is written: when a volume is full in the middle of a
@@ -23,6 +24,8 @@
 #include "archive/checkpoint.h"
 #include "archive/head.h"
 #include "archive/source_local.h"
+#include "archive/volume_choice.h"
+#include "archive/volume_list.h"
 #include "archive/volume_set.h"
 #include "base/budget.h"
 #include "base/config.h"
@@ -46,51 +49,8 @@ struct appender {
 	struct volume_writing writing;
 	struct active_volume *active;  /* NULL while there is none */
 	struct appender_totals totals; /* of the volumes filled */
-	bool rolled_over;              /* part of the commit is on an earlier volume */
+	bool rolled_over; /* a part of the tree may be on other volumes only */
 };
-
-/* Which volume comes last, and what the first one is called. */
-struct survey {
-	struct volume_row last; /* without file */
-	char *first_label;      /* owned */
-};
-
-static void survey_done(struct survey *survey)
-{
-	volume_row_done(&survey->last);
-	free(survey->first_label);
-}
-
-static int survey_volume(void *context, const struct volume_row *row)
-{
-	struct survey *survey = context;
-	const char *label = row->label ? row->label : "";
-
-	if (!survey->first_label) {
-		survey->first_label = strdup(label);
-		if (!survey->first_label)
-			return -ENOMEM;
-	}
-	if (row->number < survey->last.number)
-		return 0;
-	volume_row_done(&survey->last);
-	survey->last = *row;
-	survey->last.file = NULL;
-	survey->last.label = strdup(label);
-	return survey->last.label ? 0 : -ENOMEM;
-}
-
-static int take_survey(struct catalog *catalog, struct survey *survey, struct error *err)
-{
-	int r;
-
-	r = catalog_visit_volumes(catalog, survey_volume, survey, err);
-	if (r < 0)
-		return error_prefix(err, r, "list of volumes");
-	if (!survey->first_label)
-		return error_set(err, -EBADMSG, "the catalog knows no volume");
-	return 0;
-}
 
 /* Hash of the last head. */
 static int last_head(struct catalog *catalog, struct hash *hash_out, struct error *err)
@@ -108,10 +68,9 @@ static int last_head(struct catalog *catalog, struct hash *hash_out, struct erro
 	return 0;
 }
 
-static int begin_next(struct appender *appender, const struct survey *survey,
+static int begin_next(struct appender *appender, const struct volume_choice *choice,
 		      struct error *err)
 {
-	uint64_t number = survey->last.number + 1;
 	autofree char *label = NULL;
 	struct hash head;
 	int r;
@@ -119,43 +78,66 @@ static int begin_next(struct appender *appender, const struct survey *survey,
 	r = last_head(appender->writing.catalog, &head, err);
 	if (r < 0)
 		return r;
-	if (asprintf(&label, "%s-%" PRIu64, survey->first_label, number) < 0) {
+	if (asprintf(&label, "%s-%" PRIu64, choice->first_label, choice->next_number) <
+	    0) {
 		label = NULL; /* undefined after a failure */
 		return error_set(err, -ENOMEM, "no memory for a label");
 	}
-	return active_volume_create(
-		&appender->writing,
-		&(struct volume_plan){ .number = number, .label = label, .head = &head },
-		&appender->active, err);
+	return active_volume_create(&appender->writing,
+				    &(struct volume_plan){ .place = choice->place,
+							   .number = choice->next_number,
+							   .label = label,
+							   .head = &head },
+				    &appender->active, err);
 }
 
-/* See that the last volume lacks nothing that its writer owed it. It may be on a shelf. */
-static int finish_last(struct appender *appender, const struct survey *survey,
+/* See that a volume lacks nothing that its writer owed it. It may be on a shelf. */
+static int finish_volume(struct appender *appender, const struct volume_row *row,
+			 struct error *err)
+{
+	autofree char *file = NULL;
+	int r;
+
+	r = volume_set_find_file(archive_volumes(appender->archive), &row->uuid, &file,
+				 err);
+	if (r == -ENOMEDIUM)
+		return 0;
+	if (r < 0)
+		return r;
+	return active_volume_finish(&appender->writing, row, file, err);
+}
+
+/* See to the last data volume, and to those that are still open. */
+static int finish_volumes(struct appender *appender, struct error *err)
+{
+	autovolume_list struct volume_list list = { 0 };
+	bool last = true;
+	int r;
+
+	r = volume_list_load(appender->writing.catalog, &list, err);
+	for (size_t i = list.count; r == 0 && i-- > 0;) {
+		const struct volume_row *row = &list.rows[i];
+
+		if (row->sealed && (row->role != VOLUME_DATA || !last))
+			continue;
+		r = finish_volume(appender, row, err);
+		if (row->role == VOLUME_DATA)
+			last = false;
+	}
+	return r;
+}
+
+static int open_chosen(struct appender *appender, const struct volume_choice *choice,
 		       struct error *err)
 {
 	autofree char *file = NULL;
 	int r;
 
-	r = volume_set_find_file(archive_volumes(appender->archive), &survey->last.uuid,
-				 &file, err);
-	if (r == -ENOMEDIUM)
-		return 0;
-	if (r < 0)
-		return r;
-	return active_volume_finish(&appender->writing, &survey->last, file, err);
-}
-
-static int open_last(struct appender *appender, const struct survey *survey,
-		     struct error *err)
-{
-	autofree char *file = NULL;
-	int r;
-
-	r = volume_set_find_file(archive_volumes(appender->archive), &survey->last.uuid,
+	r = volume_set_find_file(archive_volumes(appender->archive), &choice->row.uuid,
 				 &file, err);
 	if (r < 0)
 		return r;
-	return active_volume_open(&appender->writing, &survey->last, file,
+	return active_volume_open(&appender->writing, &choice->row, file,
 				  &appender->active, err);
 }
 
@@ -195,24 +177,54 @@ static int write_checkpoint(struct appender *appender, struct error *err)
 	return checkpoint_write(appender->active, source, err);
 }
 
+/* Whether the active volume has not all of the last tree: commits went to others since. */
+static int learn_behind(struct appender *appender, bool *behind_out, struct error *err)
+{
+	struct commit_row commit = { 0 };
+	struct head head = { 0 };
+	int r;
+
+	r = catalog_get_commit(appender->writing.catalog, VERSION_CURRENT, &commit, err);
+	if (r == CATALOG_END)
+		return error_set(err, -EBADMSG, "the catalog has no commit");
+	if (r == 0)
+		r = head_decode(commit.head, strlen(commit.head), &head, err);
+	commit_row_done(&commit);
+	if (r < 0)
+		return r;
+	r = hash_is_zero(&head.tree) ? 1
+				     : checkpoint_has(appender->active, &head.tree, err);
+	head_done(&head);
+	*behind_out = r == 0;
+	return r < 0 ? r : 0;
+}
+
 /* Have an active volume that is complete up to and including its checkpoint. */
 static int activate(struct appender *appender, struct error *err)
 {
-	struct survey survey = { 0 };
+	unsigned wanted = appender->writing.config->volume.outer.data;
+	autovolume_choice struct volume_choice choice = { 0 };
+	bool behind = false;
 	int r;
 
-	r = take_survey(appender->writing.catalog, &survey, err);
-	if (r == 0 && !survey.last.sealed) {
-		r = open_last(appender, &survey, err);
+	r = volume_choice_make(appender->writing.catalog,
+			       archive_volumes(appender->archive), VOLUME_DATA,
+			       wanted ? wanted : 1, NULL, 0, &choice, err);
+	if (r == 0 && choice.found) {
+		r = open_chosen(appender, &choice, err);
 	} else if (r == 0) {
-		r = finish_last(appender, &survey, err);
+		r = finish_volumes(appender, err);
 		if (r == 0)
-			r = begin_next(appender, &survey, err);
+			r = begin_next(appender, &choice, err);
 	}
-	survey_done(&survey);
-	if (r < 0 || appender->active->begun)
+	if (r < 0)
 		return r;
-	return write_checkpoint(appender, err);
+	if (!appender->active->begun)
+		return write_checkpoint(appender, err);
+	if (wanted > 1)
+		r = learn_behind(appender, &behind, err);
+	appender->rolled_over |= behind;
+	return r;
 }
 
 static int reserve_reading(struct appender *appender, struct error *err)
@@ -252,15 +264,9 @@ int appender_finish_last(struct archive *archive, const struct appender_options 
 			 struct error *err)
 {
 	struct appender appender = { 0 };
-	struct survey survey = { 0 };
-	int r;
 
 	init_writing(&appender, archive, options);
-	r = take_survey(appender.writing.catalog, &survey, err);
-	if (r == 0)
-		r = finish_last(&appender, &survey, err);
-	survey_done(&survey);
-	return r;
+	return finish_volumes(&appender, err);
 }
 
 int appender_open(struct archive *archive, const struct appender_options *options,

@@ -52,9 +52,8 @@ static int check_share(const struct checkpoint *checkpoint, struct error *err)
 		size_format(max_size, text));
 }
 
-/* Whether the volume's records list this page. 1, 0 or an error. */
-static int has_page(const struct active_volume *active, const struct hash *hash,
-		    struct error *err)
+int checkpoint_has(const struct active_volume *active, const struct hash *hash,
+		   struct error *err)
 {
 	for (unsigned nth = 0;; nth++) {
 		struct page_place place;
@@ -106,7 +105,7 @@ static int visit_page(void *context, const struct hash *hash, const uint8_t *pay
 	struct checkpoint *checkpoint = context;
 	int r;
 
-	r = has_page(checkpoint->active, hash, err);
+	r = checkpoint_has(checkpoint->active, hash, err);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	checkpoint->size += SKIPPABLE_HEADER_SIZE + size;

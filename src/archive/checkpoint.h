@@ -18,6 +18,10 @@ struct source;
 int checkpoint_append_tree(struct active_volume *active, struct source *source,
 			   const struct hash *root, struct error *err);
 
+/* Whether @active's records list the tree page @hash: 1, 0 or an error. */
+int checkpoint_has(const struct active_volume *active, const struct hash *hash,
+		   struct error *err);
+
 /* Write the checkpoint of the catalog's last commit and mark @active as begun. Durable on
  * return. */
 int checkpoint_write(struct active_volume *active, struct source *source,

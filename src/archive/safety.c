@@ -102,10 +102,22 @@ static void judge(struct safety *safety)
 	} else if (safety->unverified > 0 || any_old(safety)) {
 		safety->verdict = SAFETY_DUE;
 		safety->advice = "health --older-than 30d";
+	} else if (safety->code.data > 0 &&
+		   (safety->outer.unprotected_size > 0 || safety->outer.incomplete > 0)) {
+		safety->verdict = SAFETY_DUE;
+		safety->advice = "volume protect";
 	} else if (safety->away > 0) {
 		safety->verdict = SAFETY_DUE;
 		safety->advice = "volume list"; /* it says which to attach */
 	}
+}
+
+static int get_outer(struct archive *archive, struct catalog *catalog,
+		     struct safety *safety, struct error *err)
+{
+	safety->code = archive_config(archive)->volume.outer;
+	return outer_totals_get(catalog, safety->code.data > 0 ? safety->code.parity : 1,
+				&safety->outer, err);
 }
 
 int safety_get(struct archive *archive, struct catalog *catalog, int64_t now,
@@ -127,6 +139,8 @@ int safety_get(struct archive *archive, struct catalog *catalog, int64_t now,
 		r = get_volume(archive, catalog, &list.rows[i], now, volume, err);
 		add_volume(&safety, volume);
 	}
+	if (r == 0)
+		r = get_outer(archive, catalog, &safety, err);
 	if (r == 0)
 		r = ledger_last_run(catalog, &safety.run, err);
 	safety.any_run = r == 0;

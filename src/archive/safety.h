@@ -3,6 +3,8 @@
 /* Whether an archive's data is safe, as far as the ledger knows: what `status` and a server's
  * page show. Reads no volume. One thread at a time with the catalog.
  */
+#include "archive/outer_cover.h"
+#include "base/config.h"
 #include "catalog/ledger.h"
 #include "catalog/placement.h"
 
@@ -41,6 +43,8 @@ struct safety {
 	uint64_t payload, unverified, stripes, damaged, lost;
 	int64_t oldest;  /* verification, of all; 0: none */
 	unsigned margin; /* extents that every verified stripe can still lose; UINT_MAX */
+	struct config_code code;   /* the outer code; .data 0: none */
+	struct outer_totals outer; /* what it protects; all is unprotected without */
 	bool any_run;
 	struct ledger_run run; /* the last one */
 	enum safety_verdict verdict;

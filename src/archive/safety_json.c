@@ -57,6 +57,21 @@ static void add_run(struct json *json, const struct ledger_run *run)
 	(void)json_add_u64(object, "lost", run->lost);
 }
 
+static void add_outer(struct json *json, const struct safety *safety)
+{
+	char code[CONFIG_CODE_TEXT_MAX];
+
+	if (safety->code.data > 0)
+		(void)json_add_string(json, "outer",
+				      config_code_format(&safety->code, code));
+	(void)json_add_u64(json, "protected_against_volume_loss",
+			   safety->outer.protected_size);
+	(void)json_add_u64(json, "unprotected_against_volume_loss",
+			   safety->outer.unprotected_size);
+	(void)json_add_u64(json, "groups", safety->outer.groups);
+	(void)json_add_u64(json, "groups_incomplete", safety->outer.incomplete);
+}
+
 void safety_add_json(const struct safety *safety, struct json *json)
 {
 	struct json *array;
@@ -65,7 +80,7 @@ void safety_add_json(const struct safety *safety, struct json *json)
 	if (safety->advice)
 		(void)json_add_string(json, "next", safety->advice);
 	(void)json_add_u64(json, "payload", safety->payload);
-	(void)json_add_u64(json, "unprotected_against_volume_loss", safety->payload);
+	add_outer(json, safety);
 	(void)json_add_u64(json, "stripes", safety->stripes);
 	(void)json_add_u64(json, "stripes_unverified", safety->unverified);
 	(void)json_add_u64(json, "damaged", safety->damaged);

@@ -13,7 +13,7 @@
 #define TIME_TEXT_MAX 40 /* bytes: seconds, a point, nine digits */
 
 int volume_info_add_member(struct volume_info *info, const struct uuid *uuid,
-			   uint64_t number, const char *label)
+			   uint64_t number, const char *label, bool parity)
 {
 	struct volume_member *grown;
 	char *copy;
@@ -26,7 +26,7 @@ int volume_info_add_member(struct volume_info *info, const struct uuid *uuid,
 	if (!copy)
 		return -ENOMEM;
 	grown[info->member_count++] =
-		(struct volume_member){ .uuid = *uuid, .number = number, .label = copy };
+		(struct volume_member){ *uuid, number, copy, parity };
 	return 0;
 }
 
@@ -49,6 +49,8 @@ static void write_members(struct json_writer *writer, const struct volume_info *
 		json_write_hex(writer, "uuid", member->uuid.bytes, UUID_SIZE);
 		json_write_string(writer, "label", member->label);
 		json_write_u64(writer, "number", member->number);
+		if (member->parity)
+			json_write_string(writer, "role", "parity");
 		json_write_end(writer);
 	}
 	json_write_end(writer);
@@ -61,6 +63,10 @@ static void write_policy(struct json_writer *writer, const struct volume_info *i
 	json_write_u32(writer, "data", info->policy.data);
 	json_write_u32(writer, "parity", info->policy.parity);
 	json_write_u64(writer, "spread", info->policy.spread);
+	if (info->policy.outer_data > 0) {
+		json_write_u32(writer, "outer_data", info->policy.outer_data);
+		json_write_u32(writer, "outer_parity", info->policy.outer_parity);
+	}
 	json_write_end(writer);
 }
 
@@ -77,6 +83,8 @@ int volume_info_encode(const struct volume_info *info, char **json_out, struct e
 	json_write_object(&writer, NULL);
 	json_write_string(&writer, "label", info->label);
 	json_write_u64(&writer, "number", info->number);
+	if (info->parity)
+		json_write_string(&writer, "role", "parity");
 	json_write_string(&writer, "created", created);
 	write_members(&writer, info);
 	write_policy(&writer, info);
@@ -112,10 +120,28 @@ static int parse_time(const char *text, struct entry_time *time_out)
 	return 0;
 }
 
+/* What a volume is for; without "role" it holds data. */
+static int decode_role(const struct json *json, bool *parity_out, struct error *err)
+{
+	const char *role;
+	int r;
+
+	if (!json_has(json, "role"))
+		return 0;
+	r = json_get_string(json, "role", &role, err);
+	if (r < 0)
+		return r;
+	if (strcmp(role, "parity") != 0)
+		return error_set(err, -EBADMSG, "unknown role '%.32s'", role);
+	*parity_out = true;
+	return 0;
+}
+
 static int decode_member(const struct json *json, struct volume_info *info,
 			 struct error *err)
 {
 	struct uuid uuid;
+	bool parity = false;
 	const char *label;
 	uint64_t number;
 	int r;
@@ -129,7 +155,10 @@ static int decode_member(const struct json *json, struct volume_info *info,
 	r = json_get_u64(json, "number", &number, err);
 	if (r < 0)
 		return r;
-	r = volume_info_add_member(info, &uuid, number, label);
+	r = decode_role(json, &parity, err);
+	if (r < 0)
+		return r;
+	r = volume_info_add_member(info, &uuid, number, label, parity);
 	return r < 0 ? error_set(err, r, "no memory for the list of volumes") : 0;
 }
 
@@ -175,7 +204,13 @@ static int decode_policy(const struct json *json, struct volume_info *info,
 	r = json_get_u32(policy, "parity", &info->policy.parity, err);
 	if (r < 0)
 		return r;
-	return json_get_u64(policy, "spread", &info->policy.spread, err);
+	r = json_get_u64(policy, "spread", &info->policy.spread, err);
+	if (r < 0 || !json_has(policy, "outer_data"))
+		return r;
+	r = json_get_u32(policy, "outer_data", &info->policy.outer_data, err);
+	if (r < 0)
+		return r;
+	return json_get_u32(policy, "outer_parity", &info->policy.outer_parity, err);
 }
 
 static int decode_own(const struct json *json, struct volume_info *info,
@@ -191,6 +226,9 @@ static int decode_own(const struct json *json, struct volume_info *info,
 	if (!info->label)
 		return error_set(err, -ENOMEM, "no memory for a label");
 	r = json_get_u64(json, "number", &info->number, err);
+	if (r < 0)
+		return r;
+	r = decode_role(json, &info->parity, err);
 	if (r < 0)
 		return r;
 	r = json_get_string(json, "created", &text, err);

@@ -22,19 +22,22 @@ struct volume_member {
 	struct uuid uuid;
 	uint64_t number; /* in the set, from 1 */
 	char *label;     /* owned */
+	bool parity;     /* it holds parity of the outer code */
 };
 
 struct volume_info {
 	char *label; /* owned */
 	uint64_t number;
+	bool parity; /* it holds parity of the outer code, and nothing else */
 	struct entry_time created;
 	struct volume_member *members; /* owned; this volume included */
 	size_t member_count;
 	struct {
 		bool tiered;
-		uint32_t data;   /* k */
-		uint32_t parity; /* m */
-		uint64_t spread; /* bytes */
+		uint32_t data;                     /* k */
+		uint32_t parity;                   /* m */
+		uint64_t spread;                   /* bytes */
+		uint32_t outer_data, outer_parity; /* the outer code; 0: none */
 	} policy;
 	struct hash head; /* the last one when the volume was begun; zero: none */
 };
@@ -50,7 +53,7 @@ int volume_info_decode(const char *json, size_t size, struct volume_info *info_o
 
 /* Append to the roster. -ENOMEM. */
 int volume_info_add_member(struct volume_info *info, const struct uuid *uuid,
-			   uint64_t number, const char *label);
+			   uint64_t number, const char *label, bool parity);
 
 /* Free what @info owns and zero it. */
 void volume_info_done(struct volume_info *info);

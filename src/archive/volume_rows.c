@@ -20,7 +20,8 @@ static uint64_t number_in_name(const char *name)
 }
 
 static int put_row(struct catalog *catalog, const struct uuid *uuid, uint64_t number,
-		   const char *label, const char *file, bool sealed, struct error *err)
+		   const char *label, const char *file, enum volume_role role,
+		   bool sealed, struct error *err)
 {
 	autofree char *label_copy = strdup(label);
 	autofree char *file_copy = strdup(file);
@@ -29,6 +30,7 @@ static int put_row(struct catalog *catalog, const struct uuid *uuid, uint64_t nu
 		.number = number,
 		.label = label_copy,
 		.file = file_copy,
+		.role = role,
 		.sealed = sealed,
 	};
 
@@ -49,10 +51,11 @@ static int put_nameless(struct catalog *catalog, const struct volume_file *file,
 		return r;
 	if (r == 0 && known.number > 0)
 		r = put_row(catalog, &file->uuid, known.number,
-			    known.label ? known.label : "", file->name, sealed, err);
+			    known.label ? known.label : "", file->name, known.role,
+			    sealed, err);
 	else
 		r = put_row(catalog, &file->uuid, number_in_name(file->name), file->name,
-			    file->name, sealed, err);
+			    file->name, VOLUME_DATA, sealed, err);
 	volume_row_done(&known);
 	return r;
 }
@@ -70,8 +73,8 @@ int volume_rows_put(struct catalog *catalog, const struct volume_file *file, boo
 		return put_nameless(catalog, file, sealed, err);
 	if (r < 0)
 		return r;
-	return put_row(catalog, &file->uuid, info.number, info.label, file->name, sealed,
-		       err);
+	return put_row(catalog, &file->uuid, info.number, info.label, file->name,
+		       info.parity ? VOLUME_PARITY : VOLUME_DATA, sealed, err);
 }
 
 static int put_member(struct catalog *catalog, const struct volume_member *member,
@@ -90,8 +93,8 @@ static int put_member(struct catalog *catalog, const struct volume_member *membe
 		if (named)
 			return 0;
 	}
-	return put_row(catalog, &member->uuid, member->number, member->label, "", false,
-		       err);
+	return put_row(catalog, &member->uuid, member->number, member->label, "",
+		       member->parity ? VOLUME_PARITY : VOLUME_DATA, false, err);
 }
 
 int volume_rows_put_roster(struct catalog *catalog, const struct volume_file *file,

@@ -213,6 +213,16 @@ unsigned config_min_copies(const struct config *config)
 	return least > 0 && least < config->volume.copies ? least : config->volume.copies;
 }
 
+const char *config_code_format(const struct config_code *code,
+			       char text[CONFIG_CODE_TEXT_MAX])
+{
+	text[0] = '\0';
+	if (code->data > 0)
+		(void)snprintf(text, CONFIG_CODE_TEXT_MAX, "%u+%u", code->data,
+			       code->parity);
+	return text;
+}
+
 unsigned config_jobs(const struct config *config)
 {
 	return config->limits.jobs > 0 ? config->limits.jobs : pool_default_threads();

@@ -25,6 +25,18 @@ struct text;
 enum config_policy { CONFIG_POLICY_TIERED, CONFIG_POLICY_COMPACT };
 enum config_write_back { CONFIG_WRITE_BACK_IN_PLACE, CONFIG_WRITE_BACK_OFF };
 
+enum config_protect { CONFIG_PROTECT_MANUAL, CONFIG_PROTECT_COMMIT };
+
+/* "4+2"; data is 0 if there is none. */
+struct config_code {
+	uint32_t data;   /* k */
+	uint32_t parity; /* p */
+};
+
+#define CONFIG_CODE_DATA_MAX 64u
+#define CONFIG_CODE_PARITY_MAX 16u
+#define CONFIG_CODE_TEXT_MAX 24 /* bytes of its text, NUL included */
+
 struct config_strings {
 	char **items; /* each NUL-terminated */
 	size_t count;
@@ -77,6 +89,8 @@ struct config {
 		uint64_t max_size;
 		uint32_t copies; /* of everything, each in a place of its own; from 1 */
 		uint32_t min_copies; /* that make a commit; 0: all of them */
+		struct config_code outer;
+		uint32_t protect; /* enum config_protect */
 	} volume;
 	struct {
 		uint32_t write_back; /* enum config_write_back */
@@ -119,6 +133,10 @@ uint64_t config_cache_bytes(const struct config *config);
 
 /* Copies that a commit takes at least: [volume] min_copies, with 0 resolved. */
 unsigned config_min_copies(const struct config *config);
+
+/* Write "4+2", or nothing if there is no code; returns @text. */
+const char *config_code_format(const struct config_code *code,
+			       char text[CONFIG_CODE_TEXT_MAX]);
 
 /* Worker threads: [limits] jobs, with 0 resolved. */
 unsigned config_jobs(const struct config *config);

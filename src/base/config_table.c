@@ -34,6 +34,12 @@ static const char *const write_backs[] = {
 	[CONFIG_WRITE_BACK_OFF + 1] = NULL,
 };
 
+static const char *const protects[] = {
+	[CONFIG_PROTECT_MANUAL] = "manual",
+	[CONFIG_PROTECT_COMMIT] = "commit",
+	[CONFIG_PROTECT_COMMIT + 1] = NULL,
+};
+
 /* A section's rows stand together: the sample and the dump follow this order. */
 const struct config_key config_keys[] = {
 	{
@@ -291,6 +297,23 @@ const struct config_key config_keys[] = {
 			"segment "
 			"of 32 MiB takes\n"
 			"with its parity, if that is more.",
+	},
+	{
+		FIELD(volume, outer),
+		.type = CONFIG_CODE,
+		.fallback = "",
+		.help = "Outer code over whole volumes, like \"4+2\": commits spread "
+			"over 4 volumes, and\n"
+			"'blockframe volume protect' adds 2 of parity, so that any 2 may "
+			"be lost.",
+	},
+	{
+		FIELD(volume, protect),
+		.type = CONFIG_CHOICE,
+		.choices = protects,
+		.fallback = "manual",
+		.help = "When to add that parity: \"manual\", or \"commit\": at the end "
+			"of each commit.",
 	},
 	{
 		FIELD(repair, write_back),

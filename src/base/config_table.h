@@ -16,6 +16,7 @@ enum config_type {
 	CONFIG_SIZE,     /* uint64_t, bytes from min to max */
 	CONFIG_BOOL,     /* bool */
 	CONFIG_CHOICE,   /* uint32_t, the index of one of the choices */
+	CONFIG_CODE,     /* struct config_code */
 };
 
 struct config_key {

@@ -136,6 +136,33 @@ static int check_origin(const char *text, struct error *err)
 			 text);
 }
 
+/* "K+P" with both in range; an empty text is none. */
+static int set_code(const struct config_key *key, struct config *config, const char *text,
+		    struct error *err)
+{
+	struct config_code *place = field(key, config);
+	const char *plus = strchr(text, '+');
+	char data[NUMBER_TEXT_MAX] = { 0 };
+	uint64_t k = 0, p = 0;
+
+	if (!*text) {
+		*place = (struct config_code){ 0 };
+		return 0;
+	}
+	if (!plus || (size_t)(plus - text) >= sizeof(data))
+		return error_set(err, -EINVAL, "'%.64s' is not a code such as \"4+2\"",
+				 text);
+	memcpy(data, text, (size_t)(plus - text));
+	if (number_parse_u64(data, &k) < 0 || number_parse_u64(plus + 1, &p) < 0)
+		return error_set(err, -EINVAL, "'%.64s' is not a code such as \"4+2\"",
+				 text);
+	if (k < 1 || k > CONFIG_CODE_DATA_MAX || p < 1 || p > CONFIG_CODE_PARITY_MAX)
+		return error_set(err, -EINVAL, "'%.64s' is not between 1+1 and %u+%u",
+				 text, CONFIG_CODE_DATA_MAX, CONFIG_CODE_PARITY_MAX);
+	*place = (struct config_code){ (uint32_t)k, (uint32_t)p };
+	return 0;
+}
+
 /* What each string of a list must be. */
 static int check_item(const struct config_key *key, const char *string, struct error *err)
 {
@@ -215,6 +242,9 @@ int config_value_set(const struct config_key *key, struct config *config,
 	case CONFIG_CHOICE:
 		return is_string ? set_choice(key, config, value->string, err)
 				 : wrong_type("a string", err);
+	case CONFIG_CODE:
+		return is_string ? set_code(key, config, value->string, err)
+				 : wrong_type("a code such as \"4+2\"", err);
 	}
 	return wrong_type("nothing that this program knows", err);
 }
@@ -271,6 +301,7 @@ int config_value_set_text(const struct config_key *key, struct config *config,
 	case CONFIG_STRING:
 	case CONFIG_SIZE:
 	case CONFIG_CHOICE:
+	case CONFIG_CODE:
 		break;
 	}
 	return config_value_set(key, config, &value, err);
@@ -327,6 +358,10 @@ int config_value_copy(const struct config_key *key, struct config *to,
 	case CONFIG_BOOL:
 		memcpy(field(key, to), const_field(key, from), sizeof(bool));
 		return 0;
+	case CONFIG_CODE:
+		memcpy(field(key, to), const_field(key, from),
+		       sizeof(struct config_code));
+		return 0;
 	}
 	return 0;
 }
@@ -381,6 +416,7 @@ int config_value_write(const struct config_key *key, const struct config *config
 {
 	const void *value = const_field(key, config);
 	char size[SIZE_TEXT_MAX];
+	char code[CONFIG_CODE_TEXT_MAX];
 
 	switch (key->type) {
 	case CONFIG_STRING:
@@ -400,6 +436,8 @@ int config_value_write(const struct config_key *key, const struct config *config
 		return text_append(text, *(const bool *)value ? "true" : "false");
 	case CONFIG_CHOICE:
 		return write_string(text, key->choices[*(const uint32_t *)value]);
+	case CONFIG_CODE:
+		return write_string(text, config_code_format(value, code));
 	}
 	return 0;
 }

@@ -3,13 +3,15 @@
  * Row numbers, the names of files and the order of insertion do not show. One line of JSON
  * an item, so that diff finds what differs:
  *
- *     archive · volumes by number, each with its stripes · segments by id · pages by hash ·
+ *     archive · volumes by number, each with its stripes · groups of the outer code by id ·
+ *     segments by id · pages by hash ·
  *     commits, newest first · versions by path and age
  */
 #include "base/error.h"
 #include "base/json_writer.h"
 #include "base/text.h"
 #include "catalog/database.h"
+#include "catalog/groups.h"
 #include "catalog/handle.h"
 #include "catalog/listing.h"
 #include "catalog/placement.h"
@@ -114,6 +116,8 @@ static int dump_volume(void *context, const struct volume_row *volume)
 	json_write_hex(w, "uuid", volume->uuid.bytes, UUID_SIZE);
 	if (volume->label)
 		json_write_bytes(w, "label", volume->label, strlen(volume->label));
+	if (volume->role == VOLUME_PARITY)
+		json_write_string(w, "role", "parity");
 	json_write_bool(w, "sealed", volume->sealed);
 	json_write_u64(w, "records", volume->record_count);
 	json_write_u64(w, "record_offset", volume->record_offset);
@@ -128,6 +132,32 @@ static int dump_volume(void *context, const struct volume_row *volume)
 	dump->volume = volume->uuid;
 	return catalog_visit_stripes(dump->catalog, &volume->uuid, dump_stripe, dump,
 				     dump->err);
+}
+
+static void write_shard(struct json_writer *w, const struct group_shard *shard)
+{
+	json_write_object(w, NULL);
+	json_write_u32(w, "shard", shard->shard);
+	json_write_hex(w, "volume", shard->volume.bytes, UUID_SIZE);
+	json_write_u64(w, "log_start", shard->log_start);
+	json_write_u64(w, "log_size", shard->log_size);
+	json_write_end(w);
+}
+
+static int dump_group(void *context, const struct group_place *group)
+{
+	struct dump *dump = context;
+	struct json_writer *w = begin_item(dump, "group");
+
+	json_write_hex(w, "id", group->id.bytes, HASH_SIZE);
+	json_write_u32(w, "data", group->data);
+	json_write_u32(w, "parity", group->parity);
+	json_write_u64(w, "size", group->size);
+	json_write_array(w, "shards");
+	for (size_t i = 0; i < group->shard_count; i++)
+		write_shard(w, &group->shards[i]);
+	json_write_end(w);
+	return end_item(dump);
 }
 
 static int dump_segment(void *context, const struct segment_place *place)
@@ -226,6 +256,9 @@ static int dump_all(struct dump *dump)
 	if (r < 0)
 		return r;
 	r = catalog_visit_volumes(catalog, dump_volume, dump, err);
+	if (r < 0)
+		return r;
+	r = catalog_visit_groups(catalog, dump_group, dump, err);
 	if (r < 0)
 		return r;
 	r = catalog_visit_segments(catalog, dump_segment, dump, err);

@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "catalog/checksum.h"
+#include "catalog/groups.h"
 #include "catalog/handle.h"
 #include "catalog/volumes.h"
 
@@ -74,8 +75,8 @@ static uint64_t parity_size(const struct stripe_info *stripe)
 	return stripe_written_size(stripe) - data;
 }
 
-static int put_stripe(struct catalog *catalog, struct volume_row *volume,
-		      const struct stripe_info *stripe, struct error *err)
+int placement_put_stripe(struct catalog *catalog, struct volume_row *volume,
+			 const struct stripe_info *stripe, struct error *err)
 {
 	autostatement struct statement s = { 0 };
 	size_t size = stripe_entry_size(stripe);
@@ -328,11 +329,11 @@ static int put_stripes(struct catalog *catalog, struct volume_row *volume,
 	int r;
 
 	for (size_t i = 0; i < record->stripe_count; i++) {
-		r = put_stripe(catalog, volume, &record->stripes[i], err);
+		r = placement_put_stripe(catalog, volume, &record->stripes[i], err);
 		if (r < 0)
 			return r;
 	}
-	return put_stripe(catalog, volume, own, err);
+	return placement_put_stripe(catalog, volume, own, err);
 }
 
 static int put_places(struct catalog *catalog, const struct volume_row *volume,
@@ -404,7 +405,11 @@ static int put_record(struct catalog *catalog, struct volume_row *volume,
 		return r;
 	move_end(volume, record, own);
 	r = volumes_update(catalog, volume, err);
-	return r < 0 ? r : put_foreign(catalog, record, err);
+	if (r == 0)
+		r = put_foreign(catalog, record, err);
+	for (size_t i = 0; r == 0 && i < record->group_count; i++)
+		r = catalog_put_group(catalog, volume, &record->groups[i], err);
+	return r;
 }
 
 int catalog_put_record(struct catalog *catalog, const struct record *record,

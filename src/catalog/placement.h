@@ -6,6 +6,11 @@
 
 #include <stdbool.h>
 
+enum volume_role {
+	VOLUME_DATA = 0,
+	VOLUME_PARITY = 1, /* of the outer code, and nothing else */
+};
+
 /* A volume as the catalog knows it, and where its log goes on. */
 struct volume_row {
 	int64_t id; /* row, private to this catalog */
@@ -13,6 +18,7 @@ struct volume_row {
 	uint64_t number; /* in the set, from 1 */
 	char *label;     /* owned */
 	char *file; /* owned: name in the volume folder when last seen; not in the dump */
+	enum volume_role role;
 	bool sealed;
 	uint64_t
 		record_count; /* sequence of the last record + 1; 0: known by name only */
@@ -27,8 +33,8 @@ struct volume_row {
 
 void volume_row_done(struct volume_row *volume);
 
-/* Insert or update by uuid: label, file and number unless NULL or 0, and sealed, which stays
- * once it was true. Sets volume->id. */
+/* Insert or update by uuid: label, file, number and role unless NULL or 0, and sealed, which
+ * stays once it was true. Sets volume->id. */
 int catalog_put_volume(struct catalog *catalog, struct volume_row *volume,
 		       struct error *err);
 /* Drop a volume of which nothing is known but its name. Others stay. */

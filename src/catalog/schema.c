@@ -13,6 +13,7 @@
  *     commit_head  the heads
  *     volume       id is private; segments, pages and stripes name volumes by it
  *     stripe       info is the entry of docs/format.md 4
+ *     outer_group, outer_shard  the outer code: members have no runs
  *     segment, page  the places of things; the same one may stand in a volume twice
  *     ledger       when each stripe was verified last, and what was found; in no dump
  *     health_run   the runs that did it
@@ -35,7 +36,7 @@
 #include <string.h>
 
 #define APPLICATION_ID 0x42464341 /* "BFCA" */
-#define SCHEMA_VERSION 4
+#define SCHEMA_VERSION 5
 
 static const char *const objects[] = {
 	"CREATE TABLE meta(name TEXT PRIMARY KEY, value ANY, checksum INTEGER) WITHOUT "
@@ -77,7 +78,7 @@ static const char *const objects[] = {
 	"CREATE INDEX commit_hash ON commit_head(hash)",
 
 	"CREATE TABLE volume(id INTEGER PRIMARY KEY, uuid BLOB UNIQUE, number INTEGER,"
-	" label TEXT, file TEXT, sealed INTEGER, record_count INTEGER,"
+	" label TEXT, file TEXT, role INTEGER, sealed INTEGER, record_count INTEGER,"
 	" record_offset INTEGER, record_hash BLOB, log_end INTEGER, stripe_count INTEGER,"
 	" payload_size INTEGER, parity_size INTEGER, checksum INTEGER)",
 
@@ -93,6 +94,15 @@ static const char *const objects[] = {
 	"CREATE TABLE page(hash BLOB, volume INTEGER, log_offset INTEGER,"
 	" stored_size INTEGER, kind INTEGER, checksum INTEGER,"
 	" PRIMARY KEY(hash, volume, log_offset)) WITHOUT ROWID",
+
+	"CREATE TABLE outer_group(id BLOB PRIMARY KEY, data INTEGER, parity INTEGER,"
+	" size INTEGER, checksum INTEGER) WITHOUT ROWID",
+
+	"CREATE TABLE outer_shard(id BLOB, shard INTEGER, volume INTEGER,"
+	" log_start INTEGER, log_size INTEGER, runs BLOB, checksum INTEGER,"
+	" PRIMARY KEY(id, shard, volume, log_start)) WITHOUT ROWID",
+
+	"CREATE INDEX outer_member ON outer_shard(volume, log_start) WHERE runs IS NULL",
 
 	"CREATE TABLE ledger(volume BLOB, offset INTEGER, verified INTEGER, run INTEGER,"
 	" damaged INTEGER, lost INTEGER, margin INTEGER, checksum INTEGER,"

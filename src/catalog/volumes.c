@@ -14,20 +14,23 @@
 #include <sqlite3.h>
 #include <string.h>
 
-#define COLUMNS                                                                      \
-	"SELECT id, uuid, number, label, file, sealed, record_count, record_offset," \
-	" record_hash, log_end, stripe_count, payload_size, parity_size, checksum"   \
+#define COLUMNS                                                                    \
+	"SELECT id, uuid, number, label, file, role, sealed, record_count, "       \
+	"record_offset,"                                                           \
+	" record_hash, log_end, stripe_count, payload_size, parity_size, checksum" \
 	" FROM volume "
 
 static const char sql_forget[] = "DELETE FROM volume WHERE uuid = ? AND record_count = 0";
 static const char sql_get[] = COLUMNS "WHERE uuid = ?";
 static const char sql_all[] = COLUMNS "ORDER BY number, uuid";
 static const char sql_insert[] =
-	"INSERT INTO volume(number, label, file, sealed, record_count, record_offset,"
+	"INSERT INTO volume(number, label, file, role, sealed, record_count, "
+	"record_offset,"
 	" record_hash, log_end, stripe_count, payload_size, parity_size, checksum, uuid)"
-	" VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+	" VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 static const char sql_update[] =
-	"UPDATE volume SET number = ?, label = ?, file = ?, sealed = ?, record_count = ?,"
+	"UPDATE volume SET number = ?, label = ?, file = ?, role = ?, sealed = ?, "
+	"record_count = ?,"
 	" record_offset = ?, record_hash = ?, log_end = ?, stripe_count = ?,"
 	" payload_size = ?, parity_size = ?, checksum = ? WHERE uuid = ?";
 
@@ -47,7 +50,7 @@ static uint64_t text_sum(const char *text)
 static uint32_t volume_checksum(const struct volume_row *v)
 {
 	return checksum_of(checksum_bytes(v->uuid.bytes, UUID_SIZE), v->number,
-			   text_sum(v->label), text_sum(v->file), v->sealed,
+			   text_sum(v->label), text_sum(v->file), v->role, v->sealed,
 			   v->record_count, v->record_offset,
 			   checksum_bytes(v->record_hash.bytes, HASH_SIZE), v->log_end,
 			   v->stripe_count, v->payload_size, v->parity_size);
@@ -77,6 +80,7 @@ static int read_columns(struct statement *s, struct volume_row *v, struct error 
 		r = read_text(s, &v->file, err);
 	if (r < 0)
 		return r;
+	v->role = statement_u32(s) == VOLUME_PARITY ? VOLUME_PARITY : VOLUME_DATA;
 	v->sealed = statement_i64(s);
 	v->record_count = statement_u64(s);
 	v->record_offset = statement_u64(s);
@@ -118,6 +122,7 @@ static int write_volume(struct catalog *catalog, const char *sql,
 	statement_bind_u64(&s, v->number);
 	bind_text(&s, v->label);
 	bind_text(&s, v->file);
+	statement_bind_i64(&s, v->role);
 	statement_bind_i64(&s, v->sealed);
 	statement_bind_u64(&s, v->record_count);
 	statement_bind_u64(&s, v->record_offset);
@@ -189,6 +194,8 @@ static int update_known(struct catalog *catalog, const struct volume_row *volume
 		return r;
 	merged = known;
 	merged.sealed |= volume->sealed;
+	if (volume->role)
+		merged.role = volume->role;
 	if (volume->number)
 		merged.number = volume->number;
 	if (volume->label)

@@ -8,6 +8,10 @@
 int volumes_get_or_make(struct catalog *catalog, const struct uuid *uuid,
 			struct volume_row *volume_out, struct error *err);
 
+/* Add a stripe of @volume, whose counters it moves if it is new. In a transaction. */
+int placement_put_stripe(struct catalog *catalog, struct volume_row *volume,
+			 const struct stripe_info *stripe, struct error *err);
+
 /* Write all fields of the row volume->id. In a transaction. */
 int volumes_update(struct catalog *catalog, const struct volume_row *volume,
 		   struct error *err);

@@ -23,6 +23,7 @@ enum skippable_kind {
 	SKIPPABLE_TREE_PAGE = 0x4,      /* page of the tree of manifests */
 	SKIPPABLE_RECORD = 0x5,         /* heads, placements and other logged records */
 	SKIPPABLE_LIST_PAGE = 0x6,      /* page of a long segment list */
+	SKIPPABLE_OUTER_PARITY = 0x7,   /* of the outer code: volume/group.h */
 	SKIPPABLE_SEEK_TABLE = 0xe,     /* zstd's own seekable format */
 };
 

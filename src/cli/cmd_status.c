@@ -50,9 +50,33 @@ static void print_verdict(const struct safety *safety)
 	}
 }
 
+/* To the byte, since nobody else says it. */
+static void print_outer(const struct safety *safety)
+{
+	const struct outer_totals *outer = &safety->outer;
+	char code[CONFIG_CODE_TEXT_MAX];
+	char size[SIZE_TEXT_MAX];
+
+	if (outer->protected_size > 0)
+		(void)printf("          and of any %u volumes, for %" PRIu64
+			     " bytes (%s)%s%s\n",
+			     safety->code.data ? safety->code.parity : 1,
+			     outer->protected_size,
+			     size_format(outer->protected_size, size),
+			     safety->code.data ? ": outer code " : "",
+			     config_code_format(&safety->code, code));
+	if (outer->unprotected_size > 0)
+		(void)printf("          not the loss of a volume: %" PRIu64
+			     " bytes (%s) are on one volume each\n",
+			     outer->unprotected_size,
+			     size_format(outer->unprotected_size, size));
+	if (outer->incomplete > 0)
+		(void)printf("          %" PRIu64 " groups lack parity\n",
+			     outer->incomplete);
+}
+
 static void print_survives(const struct safety *safety)
 {
-	char size[SIZE_TEXT_MAX];
 
 	if (safety->margin == UINT_MAX)
 		(void)puts("survives  unknown: nothing was verified yet");
@@ -60,8 +84,7 @@ static void print_survives(const struct safety *safety)
 		(void)printf("survives  the loss of any %u extents of every stripe "
 			     "verified\n",
 			     safety->margin);
-	(void)printf("          not the loss of a volume: %s are on one volume each\n",
-		     size_format(safety->payload, size));
+	print_outer(safety);
 }
 
 static void print_due(const struct safety *safety, int64_t now)

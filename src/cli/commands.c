@@ -22,6 +22,7 @@ static const struct command *const commands[] = {
 	&command_catalog_dump,
 	&command_volume_list,
 	&command_volume_info,
+	&command_volume_protect,
 	&command_health,
 	&command_status,
 	&command_stats,

@@ -417,9 +417,18 @@ int log_place_foreign(struct log_writer *writer, const struct segment_place *seg
 {
 	int r = check_session(writer, err);
 
-	if (r < 0)
-		return r;
-	return placed(writer, pending_add_foreign(&writer->layout.pending, segment), err);
+	return r < 0 ? r
+		     : placed(writer,
+			      pending_add_foreign(&writer->layout.pending, segment), err);
+}
+
+int log_place_group(struct log_writer *writer, struct group *group, struct error *err)
+{
+	int r = check_place(writer, group_log_end(group), 0, err);
+
+	return r < 0 ? r
+		     : placed(writer, pending_add_group(&writer->layout.pending, group),
+			      err);
 }
 
 /* ---- records, from outside ---- */
@@ -498,18 +507,6 @@ void log_writer_totals(const struct log_writer *writer, uint64_t *payload_out,
 
 /* ---- lifecycle ---- */
 
-static int check_options(const struct log_writer_options *options, struct error *err)
-{
-	struct geometry geometry = { options->data, options->parity, EXTENT_FRAMES_MIN,
-				     GEOMETRY_STRIDE_MAX };
-
-	if (!geometry_valid(&geometry) || options->spread % PAGE_SIZE_BYTES ||
-	    options->spread > GEOMETRY_STRIDE_MAX)
-		return error_set(err, -EINVAL, "no stripes of %u + %u extents",
-				 options->data, options->parity);
-	return 0;
-}
-
 /* Where the session goes on. */
 static int init_layout(struct log_writer *writer, const struct log_end *end,
 		       struct error *err)
@@ -558,7 +555,7 @@ int log_writer_new(struct backend *backend, const struct log_end *end,
 	autoptr(log_writer) writer = NULL;
 	int r;
 
-	r = check_options(options, err);
+	r = writer_options_check(options, err);
 	if (r < 0)
 		return r;
 	writer = calloc(1, sizeof(*writer));

@@ -88,6 +88,10 @@ int log_place_page(struct log_writer *writer, const struct page_place *page,
 int log_place_foreign(struct log_writer *writer, const struct segment_place *segment,
 		      struct error *err);
 
+/* A parity shard of a group, whose runs were appended: taken over on success. The caller
+ * leaves room for its entry in the records. */
+int log_place_group(struct log_writer *writer, struct group *group, struct error *err);
+
 /* Close the open data stripe, make it durable, then write a record of @kind and make that
  * durable. @head and @info may be NULL. On return 0 the record exists for good. Lists that
  * would exceed RECORD_SIZE_MAX are split over further placement records. */

@@ -72,6 +72,18 @@ int pending_add_page(struct pending *pending, const struct page_place *page)
 	return 0;
 }
 
+int pending_add_group(struct pending *pending, struct group *group)
+{
+	int r = reserve((void **)&pending->groups, pending->group_count,
+			&pending->group_reserved, sizeof(*group));
+
+	if (r < 0)
+		return r;
+	pending->groups[pending->group_count++] = *group;
+	*group = (struct group){ 0 };
+	return 0;
+}
+
 uint64_t pending_expect(const uint8_t *atom, size_t size)
 {
 	unsigned kind;
@@ -87,9 +99,13 @@ uint64_t pending_expect(const uint8_t *atom, size_t size)
 
 uint64_t pending_size(const struct pending *pending)
 {
-	return pending->segment_count * sizeof(struct segment_wire) +
-	       pending->page_count * sizeof(struct place_wire) +
-	       pending->foreign_count * sizeof(struct foreign_wire);
+	uint64_t size = pending->segment_count * sizeof(struct segment_wire) +
+			pending->page_count * sizeof(struct place_wire) +
+			pending->foreign_count * sizeof(struct foreign_wire);
+
+	for (size_t i = 0; i < pending->group_count; i++)
+		size += group_entry_size(&pending->groups[i]);
+	return size;
 }
 
 static bool segment_ends(const struct segment_place *segment, uint64_t log_end)
@@ -109,6 +125,9 @@ bool pending_has_places(const struct pending *pending, uint64_t log_end)
 			return true;
 	for (size_t i = 0; i < pending->page_count; i++)
 		if (page_ends(&pending->pages[i], log_end))
+			return true;
+	for (size_t i = 0; i < pending->group_count; i++)
+		if (group_log_end(&pending->groups[i]) <= log_end)
 			return true;
 	return pending->foreign_count > 0;
 }
@@ -132,7 +151,7 @@ static int take_stripes(struct pending *pending, struct record *record)
 	return 0;
 }
 
-/* The three below move what they can into a new array of the record and close the gaps. */
+/* The four below move what they can into a new array of the record and close the gaps. */
 
 static int take_segments(struct pending *pending, uint64_t log_end, size_t *left,
 			 struct record *record)
@@ -183,6 +202,31 @@ static int take_pages(struct pending *pending, uint64_t log_end, size_t *left,
 	return 0;
 }
 
+static int take_groups(struct pending *pending, uint64_t log_end, size_t *left,
+		       struct record *record)
+{
+	size_t kept = 0;
+
+	if (pending->group_count == 0)
+		return 0;
+	record->groups = calloc(pending->group_count, sizeof(*record->groups));
+	if (!record->groups)
+		return -ENOMEM;
+	for (size_t i = 0; i < pending->group_count; i++) {
+		struct group *group = &pending->groups[i];
+		size_t size = group_entry_size(group);
+
+		if (group_log_end(group) <= log_end && *left >= size) {
+			record->groups[record->group_count++] = *group;
+			*left -= size;
+		} else {
+			pending->groups[kept++] = *group;
+		}
+	}
+	pending->group_count = kept;
+	return 0;
+}
+
 static int take_foreign(struct pending *pending, size_t left, struct record *record)
 {
 	size_t count = left / sizeof(struct foreign_wire);
@@ -214,6 +258,8 @@ int pending_take(struct pending *pending, uint64_t log_end, size_t limit,
 	if (r < 0)
 		return r;
 	r = take_pages(pending, log_end, &limit, record);
+	if (r == 0)
+		r = take_groups(pending, log_end, &limit, record);
 	if (r < 0)
 		return r;
 	return take_foreign(pending, limit, record);
@@ -227,5 +273,8 @@ void pending_done(struct pending *pending)
 	free(pending->segments);
 	free(pending->pages);
 	free(pending->foreign);
+	for (size_t i = 0; i < pending->group_count; i++)
+		group_done(&pending->groups[i]);
+	free(pending->groups);
 	*pending = (struct pending){ 0 };
 }

@@ -13,6 +13,8 @@ struct pending {
 	size_t page_count, page_reserved;
 	struct segment_place *foreign;
 	size_t foreign_count, foreign_reserved;
+	struct group *groups;
+	size_t group_count, group_reserved;
 };
 
 /* Add a copy. A stripe's extents are taken over on success. -ENOMEM. */
@@ -20,6 +22,9 @@ int pending_add_stripe(struct pending *pending, struct stripe_info *stripe);
 int pending_add_segment(struct pending *pending, const struct segment_place *segment);
 int pending_add_foreign(struct pending *pending, const struct segment_place *segment);
 int pending_add_page(struct pending *pending, const struct page_place *page);
+
+/* Takes @group over on success. -ENOMEM. */
+int pending_add_group(struct pending *pending, struct group *group);
 
 /* Bytes that the place of what begins with @atom will take in a record; 0 for most atoms. */
 uint64_t pending_expect(const uint8_t *atom, size_t size);

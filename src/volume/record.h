@@ -5,6 +5,7 @@
  * values in memory; encode and decode are pure. */
 #include "base/cleanup.h"
 #include "merkle/hash.h"
+#include "volume/group.h"
 #include "volume/stripe_info.h"
 
 #include <stdbool.h>
@@ -54,6 +55,8 @@ struct record {
 	size_t page_count;
 	struct segment_place *foreign;
 	size_t foreign_count;
+	struct group *groups; /* parity shards in this volume */
+	size_t group_count;
 	char *head; /* JSON, not NUL-terminated in the format, NUL-terminated here; or NULL */
 	size_t head_size;
 	char *info; /* likewise */

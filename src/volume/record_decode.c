@@ -14,19 +14,12 @@
 #include <assert.h>
 #include <string.h>
 
-/* What is left to read. */
-struct input {
-	const uint8_t *data;
-	size_t size;
-};
-
 static int damaged(struct error *err, const char *what)
 {
 	return error_set(err, -EBADMSG, "record: %s", what);
 }
 
-/* Move @size bytes, which are known to be there, to @wire. */
-static void take(struct input *in, void *wire, size_t size)
+void record_take(struct record_input *in, void *wire, size_t size)
 {
 	assert(size <= in->size);
 	memcpy(wire, in->data, size);
@@ -53,7 +46,7 @@ static int check_frame(const uint8_t *data, size_t size, struct record_wire *wir
 	if (le16_get(wire->version) != RECORD_VERSION)
 		return error_set(err, -EPROTONOSUPPORT, "record: unknown version %u",
 				 le16_get(wire->version));
-	if (le32_get(wire->flags) & RECORD_INCOMPATIBLE)
+	if (le32_get(wire->flags) & RECORD_INCOMPATIBLE & ~RECORD_FLAG_GROUPS)
 		return error_set(err, -EPROTONOSUPPORT, "record: unknown flags %#x",
 				 le32_get(wire->flags));
 	return 0;
@@ -113,14 +106,15 @@ static bool extents_valid(const struct stripe_info *stripe)
 	return true;
 }
 
-static bool stripe_valid(const struct stripe_info *stripe, const struct record *record)
+static bool stripe_valid(const struct stripe_info *stripe, uint64_t log_end)
 {
 	return stripe->offset % PAGE_SIZE_BYTES == 0 &&
 	       range_within(stripe->offset, stripe_physical_size(stripe), INT64_MAX) &&
-	       range_within(stripe->log_start, stripe_log_size(stripe), record->log_end);
+	       range_within(stripe->log_start, stripe_log_size(stripe), log_end);
 }
 
-static int decode_extents(struct input *in, struct stripe_info *stripe, struct error *err)
+static int decode_extents(struct record_input *in, struct stripe_info *stripe,
+			  struct error *err)
 {
 	size_t count = stripe->data_count + stripe->geometry.parity;
 	struct extent_wire wire;
@@ -131,7 +125,7 @@ static int decode_extents(struct input *in, struct stripe_info *stripe, struct e
 	if (!stripe->extents)
 		return error_set(err, -ENOMEM, "no memory for a stripe's extents");
 	for (size_t i = 0; i < count; i++) {
-		take(in, &wire, sizeof(wire));
+		record_take(in, &wire, sizeof(wire));
 		stripe->extents[i].payload_size = le32_get(wire.payload_size);
 		stripe->extents[i].area_size = le32_get(wire.area_size);
 		stripe->extents[i].hash = wire.hash;
@@ -139,15 +133,15 @@ static int decode_extents(struct input *in, struct stripe_info *stripe, struct e
 	return 0;
 }
 
-static int decode_stripe(struct input *in, const struct record *record,
-			 struct stripe_info *stripe, struct error *err)
+int record_take_stripe(struct record_input *in, uint64_t log_end,
+		       struct stripe_info *stripe, struct error *err)
 {
 	struct stripe_wire wire;
 	int r;
 
 	if (sizeof(wire) > in->size)
 		return damaged(err, "stripes beyond the end");
-	take(in, &wire, sizeof(wire));
+	record_take(in, &wire, sizeof(wire));
 	stripe->number = le64_get(wire.number);
 	stripe->offset = le64_get(wire.offset);
 	stripe->log_start = le64_get(wire.log_start);
@@ -170,7 +164,7 @@ static int decode_stripe(struct input *in, const struct record *record,
 	r = decode_extents(in, stripe, err);
 	if (r < 0)
 		return r;
-	if (!extents_valid(stripe) || !stripe_valid(stripe, record))
+	if (!extents_valid(stripe) || !stripe_valid(stripe, log_end))
 		return damaged(err, "impossible stripe");
 	return 0;
 }
@@ -178,12 +172,11 @@ static int decode_stripe(struct input *in, const struct record *record,
 int stripe_info_decode(const uint8_t *data, size_t size, struct stripe_info *stripe_out,
 		       struct error *err)
 {
-	const struct record record = { .log_end = UINT64_MAX };
 	struct stripe_info stripe = { 0 };
-	struct input in = { .data = data, .size = size };
+	struct record_input in = { .data = data, .size = size };
 	int r;
 
-	r = decode_stripe(&in, &record, &stripe, err);
+	r = record_take_stripe(&in, UINT64_MAX, &stripe, err);
 	if (r == 0 && in.size)
 		r = damaged(err, "bytes after a stripe");
 	if (r < 0) {
@@ -194,7 +187,7 @@ int stripe_info_decode(const uint8_t *data, size_t size, struct stripe_info *str
 	return 0;
 }
 
-static int decode_stripes(struct input *in, size_t count, struct record *record,
+static int decode_stripes(struct record_input *in, size_t count, struct record *record,
 			  struct error *err)
 {
 	int r;
@@ -208,7 +201,7 @@ static int decode_stripes(struct input *in, size_t count, struct record *record,
 		return error_set(err, -ENOMEM, "no memory for %zu stripes", count);
 	record->stripe_count = count;
 	for (size_t i = 0; i < count; i++) {
-		r = decode_stripe(in, record, &record->stripes[i], err);
+		r = record_take_stripe(in, record->log_end, &record->stripes[i], err);
 		if (r < 0)
 			return r;
 	}
@@ -233,7 +226,7 @@ static bool decode_segment(const struct segment_wire *wire, uint64_t log_end,
 	       range_within(segment->log_offset, segment->stored_size, log_end);
 }
 
-static int decode_segments(struct input *in, size_t count, struct record *record,
+static int decode_segments(struct record_input *in, size_t count, struct record *record,
 			   struct error *err)
 {
 	struct segment_wire wire;
@@ -247,7 +240,7 @@ static int decode_segments(struct input *in, size_t count, struct record *record
 		return error_set(err, -ENOMEM, "no memory for %zu segments", count);
 	record->segment_count = count;
 	for (size_t i = 0; i < count; i++) {
-		take(in, &wire, sizeof(wire));
+		record_take(in, &wire, sizeof(wire));
 		record->segments[i].volume = record->volume;
 		if (!decode_segment(&wire, record->log_end, &record->segments[i]))
 			return damaged(err, "impossible segment");
@@ -255,7 +248,7 @@ static int decode_segments(struct input *in, size_t count, struct record *record
 	return 0;
 }
 
-static int decode_pages(struct input *in, size_t count, struct record *record,
+static int decode_pages(struct record_input *in, size_t count, struct record *record,
 			struct error *err)
 {
 	struct place_wire wire;
@@ -271,7 +264,7 @@ static int decode_pages(struct input *in, size_t count, struct record *record,
 	for (size_t i = 0; i < count; i++) {
 		struct page_place *page = &record->pages[i];
 
-		take(in, &wire, sizeof(wire));
+		record_take(in, &wire, sizeof(wire));
 		page->hash = wire.hash;
 		page->log_offset = le64_get(wire.log_offset);
 		page->stored_size = le32_get(wire.stored_size);
@@ -285,7 +278,7 @@ static int decode_pages(struct input *in, size_t count, struct record *record,
 	return 0;
 }
 
-static int decode_foreign(struct input *in, size_t count, struct record *record,
+static int decode_foreign(struct record_input *in, size_t count, struct record *record,
 			  struct error *err)
 {
 	struct foreign_wire wire;
@@ -301,7 +294,7 @@ static int decode_foreign(struct input *in, size_t count, struct record *record,
 	for (size_t i = 0; i < count; i++) {
 		struct segment_place *segment = &record->foreign[i];
 
-		take(in, &wire, sizeof(wire));
+		record_take(in, &wire, sizeof(wire));
 		memcpy(segment->volume.bytes, wire.volume, UUID_SIZE);
 		if (!decode_segment(&wire.segment, UINT64_MAX, segment))
 			return damaged(err, "impossible foreign segment");
@@ -310,8 +303,8 @@ static int decode_foreign(struct input *in, size_t count, struct record *record,
 }
 
 /* Copy @size bytes of text, NUL-terminated; NULL if @size is 0. */
-static int decode_text(struct input *in, size_t size, char **text_out, size_t *size_out,
-		       struct error *err)
+static int decode_text(struct record_input *in, size_t size, char **text_out,
+		       size_t *size_out, struct error *err)
 {
 	autofree char *text = NULL;
 
@@ -322,14 +315,46 @@ static int decode_text(struct input *in, size_t size, char **text_out, size_t *s
 	text = malloc(size + 1);
 	if (!text)
 		return error_set(err, -ENOMEM, "no memory for %zu bytes of text", size);
-	take(in, text, size);
+	record_take(in, text, size);
 	text[size] = '\0';
 	*text_out = take_ptr(text);
 	*size_out = size;
 	return 0;
 }
 
-static int decode_lists(struct input *in, const struct record_wire *wire,
+static int decode_groups(struct record_input *in, struct record *record,
+			 struct error *err)
+{
+	size_t count, used;
+	le32 wire;
+	int r;
+
+	if (sizeof(wire) > in->size)
+		return damaged(err, "groups beyond the end");
+	record_take(in, &wire, sizeof(wire));
+	count = le32_get(wire);
+	if (count < 1 || count > in->size / sizeof(struct group_wire))
+		return damaged(err, "groups beyond the end");
+	record->groups = calloc(count, sizeof(*record->groups));
+	if (!record->groups)
+		return error_set(err, -ENOMEM, "no memory for %zu groups", count);
+	for (; record->group_count < count; record->group_count++) {
+		struct group *group = &record->groups[record->group_count];
+
+		r = group_decode(in->data, in->size, group, &used, err);
+		if (r < 0)
+			return error_prefix(err, r, "record");
+		in->data += used;
+		in->size -= used;
+		if (group_log_end(group) > record->log_end) {
+			record->group_count++;
+			return damaged(err, "impossible group");
+		}
+	}
+	return 0;
+}
+
+static int decode_lists(struct record_input *in, const struct record_wire *wire,
 			struct record *record, struct error *err)
 {
 	int r;
@@ -352,6 +377,8 @@ static int decode_lists(struct input *in, const struct record_wire *wire,
 		return r;
 	r = decode_text(in, le32_get(wire->info_size), &record->info, &record->info_size,
 			err);
+	if (r == 0 && le32_get(wire->flags) & RECORD_FLAG_GROUPS)
+		r = decode_groups(in, record, err);
 	if (r < 0)
 		return r;
 	return in->size ? damaged(err, "bytes left over") : 0;
@@ -362,7 +389,7 @@ int record_decode(const uint8_t *data, size_t size, struct record **record_out,
 {
 	autoptr(record) record = NULL;
 	struct record_wire wire;
-	struct input in;
+	struct record_input in;
 	int r;
 
 	record = calloc(1, sizeof(*record));
@@ -394,6 +421,9 @@ void record_free(struct record *record)
 	free(record->segments);
 	free(record->pages);
 	free(record->foreign);
+	for (size_t i = 0; i < record->group_count; i++)
+		group_done(&record->groups[i]);
+	free(record->groups);
 	free(record->head);
 	free(record->info);
 	free(record);

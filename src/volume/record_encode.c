@@ -35,12 +35,17 @@ size_t record_size(const struct record *record)
 	size += record->segment_count * sizeof(struct segment_wire);
 	size += record->page_count * sizeof(struct place_wire);
 	size += record->foreign_count * sizeof(struct foreign_wire);
+	if (record->group_count)
+		size += sizeof(le32);
+	for (size_t i = 0; i < record->group_count; i++)
+		size += group_entry_size(&record->groups[i]);
 	return size + record->head_size + record->info_size;
 }
 
 static uint8_t *encode_head(uint8_t *out, const struct record *record, size_t size)
 {
-	uint32_t flags = record->checkpoint ? RECORD_FLAG_CHECKPOINT : 0;
+	uint32_t flags = (record->checkpoint ? RECORD_FLAG_CHECKPOINT : 0) |
+			 (record->group_count ? RECORD_FLAG_GROUPS : 0);
 	struct record_wire wire = {
 		.magic = RECORD_MAGIC,
 		.version = le16_make(RECORD_VERSION),
@@ -143,6 +148,19 @@ static uint8_t *encode_places(uint8_t *out, const struct record *record)
 	return out;
 }
 
+static uint8_t *encode_groups(uint8_t *out, struct record *record)
+{
+	le32 count = le32_make((uint32_t)record->group_count);
+
+	if (record->group_count)
+		out = put(out, &count, sizeof(count));
+	for (size_t i = 0; i < record->group_count; i++) {
+		group_encode(&record->groups[i], out);
+		out += group_entry_size(&record->groups[i]);
+	}
+	return out;
+}
+
 int record_encode(struct record *record, uint8_t **data_out, size_t *size_out,
 		  struct error *err)
 {
@@ -166,6 +184,7 @@ int record_encode(struct record *record, uint8_t **data_out, size_t *size_out,
 		out = put(out, record->head, record->head_size);
 	if (record->info_size)
 		out = put(out, record->info, record->info_size);
+	out = encode_groups(out, record);
 	assert(out + HASH_SIZE == data + size);
 	hash_bytes(data, size - HASH_SIZE, &record->hash);
 	put(out, &record->hash, HASH_SIZE);

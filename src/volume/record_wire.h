@@ -8,7 +8,8 @@
 
 #define RECORD_VERSION 1
 #define RECORD_MAGIC "BFRC"
-#define RECORD_INCOMPATIBLE 0xffffu     /* mask of flags; none is defined */
+#define RECORD_INCOMPATIBLE 0xffffu     /* mask of flags */
+#define RECORD_FLAG_GROUPS 0x1u         /* incompatible */
 #define RECORD_FLAG_CHECKPOINT 0x10000u /* compatible */
 
 struct record_wire {
@@ -111,3 +112,52 @@ struct place_wire {
 
 static_assert(sizeof(struct place_wire) == 48, "docs/format.md 4");
 static_assert(offsetof(struct place_wire, kind) == 44, "docs/format.md 4");
+
+/* Groups (docs/format.md 4.1). */
+struct group_wire {
+	le32 entry_size;
+	le16 data;
+	le16 parity;
+	le16 number;
+	le16 member_count;
+	le32 run_count;
+	le64 size;
+	uint8_t reserved[8];
+	struct hash id;
+};
+
+static_assert(sizeof(struct group_wire) == 64, "docs/format.md 4.1");
+static_assert(offsetof(struct group_wire, size) == 16, "docs/format.md 4.1");
+static_assert(offsetof(struct group_wire, id) == 32, "docs/format.md 4.1");
+
+struct group_member_wire {
+	uint8_t volume[UUID_SIZE];
+	le64 log_start;
+	le64 log_size;
+	le32 stripe_count;
+	uint8_t reserved[4];
+};
+
+static_assert(sizeof(struct group_member_wire) == 40, "docs/format.md 4.1");
+
+struct group_run_wire {
+	le64 first;
+	le64 count;
+	le64 log_offset;
+};
+
+static_assert(sizeof(struct group_run_wire) == 24, "docs/format.md 4.1");
+
+/* What is left to read while decoding. */
+struct record_input {
+	const uint8_t *data;
+	size_t size;
+};
+
+/* Move @size bytes, which are known to be there, to @wire. */
+void record_take(struct record_input *in, void *wire, size_t size);
+
+/* Read one stripe's entry, none of which lies behind @log_end. On failure too what
+ * *stripe_out owns is released with stripe_info_done(). */
+int record_take_stripe(struct record_input *in, uint64_t log_end,
+		       struct stripe_info *stripe_out, struct error *err);

@@ -10,12 +10,25 @@
 #include "volume/writer_memory.h"
 
 #include "base/budget.h"
+#include "base/error.h"
 #include "volume/record_build.h"
 #include "volume/room.h"
 #include "volume/stripe_writer.h"
 
 #define STAGING_MAX (32u << 20) /* bytes */
 #define STAGING_STEP (256u << 10)
+
+int writer_options_check(const struct log_writer_options *options, struct error *err)
+{
+	struct geometry geometry = { options->data, options->parity, EXTENT_FRAMES_MIN,
+				     GEOMETRY_STRIDE_MAX };
+
+	if (!geometry_valid(&geometry) || options->spread % PAGE_SIZE_BYTES ||
+	    options->spread > GEOMETRY_STRIDE_MAX)
+		return error_set(err, -EINVAL, "no stripes of %u + %u extents",
+				 options->data, options->parity);
+	return 0;
+}
 
 static uint64_t record_memory(unsigned parity)
 {

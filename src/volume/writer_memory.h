@@ -4,6 +4,9 @@
  * a time. */
 #include "volume/log_writer.h"
 
+/* Whether there can be stripes like that: 0 or -EINVAL. */
+int writer_options_check(const struct log_writer_options *options, struct error *err);
+
 struct writer_memory {
 	unsigned frames_max; /* f of the largest data stripes */
 	size_t staging_size; /* bytes that hold back a commit's beginning; 0 = none */

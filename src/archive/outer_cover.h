@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* What of an archive's data the outer code protects, to the byte. One thread at a time. */
+#include "catalog/groups.h"
+#include "catalog/placement.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct catalog;
+struct error;
+
+/* Of one volume's log, in bytes of payload. */
+struct outer_cover {
+	uint64_t end;     /* of the log, as far as records tell */
+	uint64_t covered; /* bytes in complete groups */
+	uint64_t gap_start,
+		gap_end; /* the first range that is in none; equal: all is covered */
+};
+
+/* Whether @group survives the loss of any @parity volumes: no two shards are on the same
+ * volume, and as many parity shards are there. */
+bool outer_is_complete(const struct group_place *group, unsigned parity);
+
+int outer_cover_get(struct catalog *catalog, const struct volume_row *row,
+		    unsigned parity, struct outer_cover *cover_out, struct error *err);
+
+/* Of all data volumes. */
+struct outer_totals {
+	uint64_t protected_size;
+	uint64_t unprotected_size;
+	uint64_t groups;     /* complete or not */
+	uint64_t incomplete; /* groups that lack a parity shard */
+};
+
+int outer_totals_get(struct catalog *catalog, unsigned parity,
+		     struct outer_totals *totals_out, struct error *err);

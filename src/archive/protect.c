@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/* First what is half done, then what is new. Each group is one transaction of the catalog;
+ * the lanes stay open from one group to the next.
+ *
+ * A shard is missing where no volume is known that holds it, or only one that the caller says
+ * is lost. A parity volume that is merely away is not replaced: it will be back.
+ */
+#include "archive/protect.h"
+
+#include "archive/archive.h"
+#include "archive/outer_plan.h"
+#include "archive/protect_group.h"
+#include "archive/volume_list.h"
+#include "archive/volume_set.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/crash_point.h"
+#include "base/error.h"
+
+#include <string.h>
+
+#define GROUP_TARGET (UINT64_C(1) << 30) /* bytes of a shard: what a killed run repeats */
+
+/* ---- groups that lack something ---- */
+
+struct unfinished {
+	const struct uuid *lost;
+	struct hash *ids; /* owned */
+	size_t count;
+};
+
+static bool is_lost(const struct uuid *lost, const struct group_shard *shard)
+{
+	return lost && memcmp(lost, &shard->volume, UUID_SIZE) == 0;
+}
+
+/* The numbers of the parity shards that @group lacks; how many. */
+static unsigned missing_shards(const struct group_place *group, const struct uuid *lost,
+			       unsigned numbers[GROUP_PARITY_MAX])
+{
+	bool found[GROUP_PARITY_MAX] = { false };
+	unsigned count = 0;
+
+	for (size_t i = 0; i < group->shard_count; i++) {
+		const struct group_shard *shard = &group->shards[i];
+
+		if (shard->runs && !is_lost(lost, shard))
+			found[shard->shard - group->data] = true;
+	}
+	for (unsigned i = 0; i < group->parity; i++)
+		if (!found[i])
+			numbers[count++] = i;
+	return count;
+}
+
+static int note_unfinished(void *context, const struct group_place *group)
+{
+	struct unfinished *unfinished = context;
+	unsigned numbers[GROUP_PARITY_MAX];
+	struct hash *grown;
+
+	if (missing_shards(group, unfinished->lost, numbers) == 0)
+		return 0;
+	grown = reallocarray(unfinished->ids, unfinished->count + 1, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	unfinished->ids = grown;
+	grown[unfinished->count++] = group->id;
+	return 0;
+}
+
+static int avoid_shards(const struct group_place *place, struct uuid **volumes_out,
+			struct error *err)
+{
+	struct uuid *volumes = calloc(place->shard_count + 1, sizeof(*volumes));
+
+	if (!volumes)
+		return error_set(err, -ENOMEM, "no memory for a group");
+	for (size_t i = 0; i < place->shard_count; i++)
+		volumes[i] = place->shards[i].volume;
+	*volumes_out = volumes;
+	return 0;
+}
+
+/* Make what @place lacks, on volumes that have nothing of the group. */
+static int complete_place(struct protect *protect, const struct group_place *place,
+			  const struct group *group, struct error *err)
+{
+	autoouter_lanes struct outer_lanes lanes = { 0 };
+	autofree struct uuid *avoid = NULL;
+	unsigned numbers[GROUP_PARITY_MAX];
+	unsigned count = missing_shards(place, protect->options->lost, numbers);
+	uint64_t room = 0;
+	int r;
+
+	r = avoid_shards(place, &avoid, err);
+	if (r == 0)
+		r = outer_lanes_open(protect->archive, count, avoid, place->shard_count,
+				     &lanes, err);
+	if (r == 0)
+		r = outer_lanes_make_room(&lanes, group->size, &room, err);
+	if (r == 0 && room < group->size)
+		r = active_volume_too_small(lanes.active[0], group->size, err);
+	if (r == 0)
+		r = protect_group(protect, &lanes, group, numbers, err);
+	if (r == 0)
+		protect->report.shards += count;
+	return r;
+}
+
+static int complete_group(struct protect *protect, const struct hash *id,
+			  struct error *err)
+{
+	struct catalog *catalog = archive_catalog(protect->archive);
+	struct group_place place = { 0 };
+	struct group group = { 0 };
+	int r;
+
+	r = catalog_get_group(catalog, id, &place, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = outer_plan_again(catalog, &place, &group, err);
+	if (r == 0)
+		r = complete_place(protect, &place, &group, err);
+	group_done(&group);
+	group_place_done(&place);
+	return r;
+}
+
+/* ---- transactions ---- */
+
+static int finish(struct protect *protect, int r, struct error *err)
+{
+	struct catalog *catalog = archive_catalog(protect->archive);
+
+	if (r < 0) {
+		catalog_rollback(catalog);
+		return r;
+	}
+	crash_point("archive.protect.listed");
+	return catalog_commit(catalog, err);
+}
+
+static int complete_groups(struct protect *protect, struct error *err)
+{
+	struct catalog *catalog = archive_catalog(protect->archive);
+	struct unfinished unfinished = { .lost = protect->options->lost };
+	int r;
+
+	r = catalog_visit_groups(catalog, note_unfinished, &unfinished, err);
+	for (size_t i = 0; r == 0 && i < unfinished.count; i++) {
+		r = catalog_begin(catalog, err);
+		if (r < 0)
+			break;
+		r = finish(protect, complete_group(protect, &unfinished.ids[i], err),
+			   err);
+	}
+	free(unfinished.ids);
+	return r;
+}
+
+/* ---- new groups ---- */
+
+static int plan_next(struct protect *protect, uint64_t size_max, struct group *group_out,
+		     struct error *err)
+{
+	const struct config_code *code = &archive_config(protect->archive)->volume.outer;
+	const struct outer_plan plan = {
+		.data = code->data,
+		.parity = code->parity,
+		.size_max = size_max,
+		.full_only = protect->options->full_only,
+	};
+
+	return outer_plan_next(archive_catalog(protect->archive),
+			       archive_volumes(protect->archive), &plan, group_out, err);
+}
+
+/* @group was planned; if the lanes have less room than it wants, it is planned again. */
+static int add_group(struct protect *protect, struct outer_lanes *lanes,
+		     struct group *group, struct error *err)
+{
+	unsigned numbers[GROUP_PARITY_MAX];
+	uint64_t room = 0;
+	int r = 0;
+
+	if (lanes->count == 0)
+		r = outer_lanes_open(protect->archive, group->parity, NULL, 0, lanes,
+				     err);
+	if (r == 0)
+		r = outer_lanes_make_room(lanes, group->size, &room, err);
+	if (r == 0 && room < group->size) {
+		group_done(group);
+		r = plan_next(protect, room, group, err);
+	}
+	if (r != 0)
+		return r;
+	for (unsigned i = 0; i < group->parity; i++)
+		numbers[i] = i;
+	r = protect_group(protect, lanes, group, numbers, err);
+	if (r == 0)
+		protect->report.groups++;
+	return r;
+}
+
+/* 0, or CATALOG_END: there is no more. */
+static int next_group(struct protect *protect, struct outer_lanes *lanes,
+		      struct error *err)
+{
+	struct group group = { 0 };
+	int r;
+
+	r = plan_next(protect, GROUP_TARGET, &group, err);
+	if (r != 0)
+		return r;
+	r = catalog_begin(archive_catalog(protect->archive), err);
+	if (r == 0)
+		r = finish(protect, add_group(protect, lanes, &group, err), err);
+	group_done(&group);
+	return r;
+}
+
+static int make_groups(struct protect *protect, struct error *err)
+{
+	autoouter_lanes struct outer_lanes lanes = { 0 };
+	int r = 0;
+
+	while (r == 0) {
+		if (protect_is_stopped(protect))
+			return error_set(err, -EINTR, "stopped");
+		r = next_group(protect, &lanes, err);
+	}
+	return r < 0 ? r : 0;
+}
+
+/* ---- the run ---- */
+
+/* Bytes in no group on volumes that are attached, and about the parity that they will take:
+ * what the volume with the most has, or all of it over k, whichever is more. */
+static int estimate(struct protect *protect, uint64_t *read_out, uint64_t *written_out,
+		    struct error *err)
+{
+	struct catalog *catalog = archive_catalog(protect->archive);
+	const struct config_code *code = &archive_config(protect->archive)->volume.outer;
+	autovolume_list struct volume_list list = { 0 };
+	uint64_t sum = 0, most = 0;
+	int r;
+
+	r = volume_list_load(catalog, &list, err);
+	for (size_t i = 0; r == 0 && i < list.count; i++) {
+		autofree char *name = NULL;
+		struct outer_cover cover = { 0 };
+
+		if (list.rows[i].role != VOLUME_DATA ||
+		    volume_set_find_file(archive_volumes(protect->archive),
+					 &list.rows[i].uuid, &name, NULL) < 0)
+			continue;
+		r = outer_cover_get(catalog, &list.rows[i], code->parity, &cover, err);
+		sum += cover.end - cover.covered;
+		if (cover.end - cover.covered > most)
+			most = cover.end - cover.covered;
+	}
+	if (r < 0)
+		return r;
+	*read_out = sum;
+	*written_out = code->parity * (most > sum / code->data ? most : sum / code->data);
+	return 0;
+}
+
+static int run(struct protect *protect, struct error *err)
+{
+	uint64_t written;
+	int r;
+
+	r = estimate(protect, &protect->total, &written, err);
+	if (r == 0 && protect->options->dry_run) {
+		protect->report.read = protect->total;
+		protect->report.written = written;
+		return 0;
+	}
+	if (r == 0)
+		r = complete_groups(protect, err);
+	return r == 0 ? make_groups(protect, err) : r;
+}
+
+int protect_run(struct archive *archive, const struct protect_options *options,
+		struct protect_report *report_out, struct error *err)
+{
+	const struct config_code *code = &archive_config(archive)->volume.outer;
+	struct protect protect = { .archive = archive, .options = options };
+	struct catalog *catalog = archive_catalog(archive);
+	int r;
+
+	if (code->data == 0)
+		return error_set(err, -EINVAL,
+				 "no outer code is set: [volume] outer = \"4+2\" makes "
+				 "any 2 volumes of each 6 expendable");
+	protect.started = clock_monotonic_ns();
+	r = outer_totals_get(catalog, code->parity, &protect.report.before, err);
+	if (r == 0)
+		r = run(&protect, err);
+	protect.report.stopped = r == -EINTR;
+	if (r < 0 && r != -EINTR)
+		return r;
+	r = outer_totals_get(catalog, code->parity, &protect.report.after, err);
+	if (r < 0)
+		return r;
+	protect.report.elapsed = clock_monotonic_ns() - protect.started;
+	*report_out = protect.report;
+	return 0;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Makes parity shards of one group: reads its members, appends their parity to lanes, lists
+ * it. One thread at a time. */
+#include "archive/outer_lanes.h"
+#include "archive/protect.h"
+
+struct protect {
+	struct archive *archive;
+	const struct protect_options *options;
+	struct protect_report report;
+	uint64_t total;   /* bytes to read, for progress */
+	uint64_t started; /* monotonic, nanoseconds */
+};
+
+bool protect_is_stopped(const struct protect *protect);
+
+/* Append the shards @numbers of @group, which has members, to the lanes, one to each, and list
+ * them. In the catalog's transaction. -EINTR if it was stopped: then nothing is listed. */
+int protect_group(struct protect *protect, struct outer_lanes *lanes,
+		  const struct group *group, const unsigned *numbers, struct error *err);
