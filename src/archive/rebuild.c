@@ -8,6 +8,7 @@
 
 #include "archive/archive.h"
 #include "archive/catalog_swap.h"
+#include "archive/rebuild_absent.h"
 #include "archive/rebuild_volume.h"
 #include "archive/source_local.h"
 #include "archive/volume_folder.h"
@@ -132,7 +133,17 @@ static int read_volumes(struct rebuild *rebuild, const struct volume_files *file
 	return r;
 }
 
-static int tell_missing_volumes(struct rebuild *rebuild, struct error *err)
+static bool has_file(const struct volume_files *files, const struct uuid *uuid)
+{
+	for (size_t i = 0; i < files->count; i++)
+		if (files->items[i].state == VOLUME_FILE_GOOD &&
+		    memcmp(&files->items[i].uuid, uuid, UUID_SIZE) == 0)
+			return true;
+	return false;
+}
+
+static int tell_missing_volumes(struct rebuild *rebuild, const struct volume_files *files,
+				struct error *err)
 {
 	autovolume_list struct volume_list volumes = { 0 };
 	char hex[2 * UUID_SIZE + 1];
@@ -144,12 +155,13 @@ static int tell_missing_volumes(struct rebuild *rebuild, struct error *err)
 	for (size_t i = 0; i < volumes.count; i++) {
 		const struct volume_row *row = &volumes.rows[i];
 
-		if (row->record_count > 0)
+		if (row->record_count > 0 && has_file(files, &row->uuid))
 			continue;
 		hex_encode(row->uuid.bytes, UUID_SIZE, hex);
 		rebuild->report.volumes_missing++;
-		rebuild_tell(rebuild, "volume %" PRIu64 " '%s' (%s) is missing",
-			     row->number, row->label, hex);
+		rebuild_tell(rebuild, "volume %" PRIu64 " '%s' (%s) is missing%s",
+			     row->number, row->label, hex,
+			     row->record_count > 0 ? ", but known from its groups" : "");
 	}
 	return 0;
 }
@@ -222,7 +234,9 @@ static int fill_catalog(struct rebuild *rebuild, const struct volume_files *file
 		budget_release(budget, CHAIN_MEMORY);
 	}
 	if (r == 0)
-		r = tell_missing_volumes(rebuild, err);
+		r = rebuild_absent_volumes(rebuild, budget, err);
+	if (r == 0)
+		r = tell_missing_volumes(rebuild, files, err);
 	if (r == 0)
 		r = replay_commits(rebuild, budget, err);
 	if (r == 0)

@@ -21,7 +21,8 @@ struct cached_segment {
 	struct segment_place place; /* set before; immutable */
 	struct segment_runs runs;   /* set before; owned */
 	uint8_t *header;            /* set before; owned: holds ref.info.metadata */
-	size_t size;                /* bytes it counts for */
+	bool recovered; /* set before: what its volume does not give, groups do */
+	size_t size;    /* bytes it counts for */
 	unsigned users;
 	bool dropped;                 /* not found any more: goes with its last user */
 	struct cached_segment *chain; /* same bucket */

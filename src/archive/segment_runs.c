@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "archive/segment_runs.h"
 
+#include "archive/outer_read.h"
 #include "archive/volume_set.h"
 #include "base/error.h"
 
@@ -100,9 +101,13 @@ int segment_runs_find(struct volume_set *volumes, const struct segment_place *pl
 	return 0;
 }
 
-int segment_runs_read(const struct segment_runs *runs, struct volume_set *volumes,
-		      const struct uuid *volume, uint32_t offset, void *data, size_t size,
-		      struct error *err)
+/* volume_set_read() or outer_read(). */
+typedef int read_fn(struct volume_set *set, const struct uuid *volume,
+		    uint64_t log_offset, void *data, size_t size, struct error *err);
+
+static int read_runs(const struct segment_runs *runs, read_fn *read,
+		     struct volume_set *volumes, const struct uuid *volume,
+		     uint32_t offset, void *data, size_t size, struct error *err)
 {
 	uint8_t *out = data;
 
@@ -116,8 +121,7 @@ int segment_runs_read(const struct segment_runs *runs, struct volume_set *volume
 			continue;
 		skip = offset - run->offset;
 		part = run->size - skip < size ? run->size - skip : size;
-		r = volume_set_read(volumes, volume, run->log_offset + skip, out, part,
-				    err);
+		r = read(volumes, volume, run->log_offset + skip, out, part, err);
 		if (r < 0)
 			return r;
 		out += part;
@@ -128,4 +132,18 @@ int segment_runs_read(const struct segment_runs *runs, struct volume_set *volume
 		return error_set(err, -EBADMSG, "%zu bytes behind the end of a segment",
 				 size);
 	return 0;
+}
+
+int segment_runs_read(const struct segment_runs *runs, struct volume_set *volumes,
+		      const struct uuid *volume, uint32_t offset, void *data, size_t size,
+		      struct error *err)
+{
+	return read_runs(runs, volume_set_read, volumes, volume, offset, data, size, err);
+}
+
+int segment_runs_recover(const struct segment_runs *runs, struct volume_set *volumes,
+			 const struct uuid *volume, uint32_t offset, void *data,
+			 size_t size, struct error *err)
+{
+	return read_runs(runs, outer_read, volumes, volume, offset, data, size, err);
 }

@@ -33,4 +33,9 @@ int segment_runs_read(const struct segment_runs *runs, struct volume_set *volume
 		      const struct uuid *volume, uint32_t offset, void *data, size_t size,
 		      struct error *err);
 
+/* The same from the volume's groups, as outer_read(): a candidate. */
+int segment_runs_recover(const struct segment_runs *runs, struct volume_set *volumes,
+			 const struct uuid *volume, uint32_t offset, void *data,
+			 size_t size, struct error *err);
+
 void segment_runs_done(struct segment_runs *runs);

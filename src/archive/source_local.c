@@ -17,29 +17,27 @@
  * the header (2 leaves), the tables behind the frames (2), one frame (6), and for a large
  * file a list of its segments (2), each in an extent of its own with a table: 976 KiB.
  *
+ * Where all places have failed, the outer code is asked for what they should hold
+ * (outer_read.c, segment_recover.c).
+ *
  * Of several failures the one to report is the one that somebody can do something about:
  * attach the volume.
  */
 #include "archive/source_local.h"
 
+#include "archive/bad_places.h"
+#include "archive/outer_read.h"
 #include "archive/segment_cache.h"
+#include "archive/segment_recover.h"
 #include "archive/segment_rescue.h"
 #include "archive/volume_set.h"
 #include "base/budget.h"
 #include "base/error.h"
-#include "base/mutex.h"
 #include "catalog/placement.h"
 #include "chunker/skippable.h"
 
 #include <stdbool.h>
 #include <string.h>
-
-#define BAD_PLACES_MAX 64u /* remembered; the oldest is forgotten */
-
-struct bad_place {
-	struct uuid volume;
-	uint64_t log_offset;
-};
 
 struct source_local {
 	struct source base;
@@ -47,9 +45,7 @@ struct source_local {
 	struct budget *budget;      /* borrowed */
 	size_t reserved;            /* bytes of it */
 	struct segment_cache *cache;
-	struct mutex mutex;                   /* guards what is below */
-	struct bad_place bad[BAD_PLACES_MAX]; /* a ring */
-	unsigned bad_count;                   /* ever */
+	struct bad_places bad;
 };
 
 /* The failure to report when all places have failed. */
@@ -76,9 +72,11 @@ static bool may_go_on(int r)
 	       r == -EPROTONOSUPPORT || r == -EACCES;
 }
 
-static void note_failure(struct failure *failure, int r, const struct error *err)
+/* That something is in no group is no news; what its group lacks is. */
+static void note_failure(struct failure *failure, int r, const struct error *err,
+			 bool recover)
 {
-	if (failure->r != 0 && r != -ENOMEDIUM)
+	if (recover ? r == -ENOENT : failure->r != 0 && r != -ENOMEDIUM)
 		return;
 	failure->r =
 		r == -ENOENT ? -EBADMSG : r; /* a place that is not there is damage */
@@ -118,9 +116,9 @@ static int check_page(const struct page_place *place, const struct hash *hash,
 	return 0;
 }
 
-/* Read the page at @place; its payload is moved to the front of the buffer. */
+/* Read the page at @place, or recover it; its payload is moved to the front of the buffer. */
 static int read_page(struct source_local *local, const struct page_place *place,
-		     const struct uuid *volume, const struct hash *hash,
+		     const struct uuid *volume, bool recover, const struct hash *hash,
 		     struct bytes *payload_out, struct error *err)
 {
 	autofree uint8_t *atom = NULL;
@@ -132,7 +130,12 @@ static int read_page(struct source_local *local, const struct page_place *place,
 	atom = malloc(size);
 	if (!atom)
 		return error_set(err, -ENOMEM, "no memory for a page of %zu bytes", size);
-	r = volume_set_read(local->volumes, volume, place->log_offset, atom, size, err);
+	if (recover)
+		r = outer_read(local->volumes, volume, place->log_offset, atom, size,
+			       err);
+	else
+		r = volume_set_read(local->volumes, volume, place->log_offset, atom, size,
+				    err);
 	if (r < 0)
 		return r;
 	r = check_page(place, hash, atom, err);
@@ -145,11 +148,11 @@ static int read_page(struct source_local *local, const struct page_place *place,
 	return 0;
 }
 
-static int local_page(struct source *source, const struct hash *hash,
-		      struct bytes *payload_out, struct error *err)
+/* From the first place that works; 0 with payload_out->data NULL: none. */
+static int find_page(struct source_local *local, const struct hash *hash, bool recover,
+		     struct bytes *payload_out, struct failure *failure,
+		     struct error *err)
 {
-	struct source_local *local = local_of(source);
-	struct failure failure = { 0 };
 	struct error why = { 0 };
 
 	for (unsigned nth = 0;; nth++) {
@@ -159,41 +162,38 @@ static int local_page(struct source *source, const struct hash *hash,
 
 		r = volume_set_find_page(local->volumes, hash, nth, &place, &volume, err);
 		if (r == CATALOG_END)
-			return report_failure(&failure, "tree page", hash, err);
+			return 0;
 		if (r < 0)
 			return r;
-		r = read_page(local, &place, &volume, hash, payload_out, &why);
+		r = read_page(local, &place, &volume, recover, hash, payload_out, &why);
 		if (r == 0)
 			return 0;
-		note_failure(&failure, r, &why);
+		note_failure(failure, r, &why, recover);
 		if (!may_go_on(r))
-			return report_failure(&failure, "tree page", hash, err);
+			return report_failure(failure, "tree page", hash, err);
 	}
+}
+
+static int local_page(struct source *source, const struct hash *hash,
+		      struct bytes *payload_out, struct error *err)
+{
+	struct source_local *local = local_of(source);
+	struct bytes payload = { 0 };
+	struct failure failure = { 0 };
+	int r;
+
+	r = find_page(local, hash, false, &payload, &failure, err);
+	if (r == 0 && !payload.data)
+		r = find_page(local, hash, true, &payload, &failure, err);
+	if (r < 0)
+		return r;
+	if (!payload.data)
+		return report_failure(&failure, "tree page", hash, err);
+	*payload_out = payload;
+	return 0;
 }
 
 /* Segments. */
-
-static bool is_bad_place(struct source_local *local, const struct segment_place *place)
-{
-	mutex_scope(&local->mutex);
-	for (unsigned i = 0; i < local->bad_count && i < BAD_PLACES_MAX; i++) {
-		if (local->bad[i].log_offset == place->log_offset &&
-		    memcmp(&local->bad[i].volume, &place->volume, UUID_SIZE) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void add_bad_place(struct source_local *local, const struct segment_place *place)
-{
-	if (is_bad_place(local, place))
-		return;
-	mutex_scope(&local->mutex);
-	local->bad[local->bad_count++ % BAD_PLACES_MAX] = (struct bad_place){
-		.volume = place->volume,
-		.log_offset = place->log_offset,
-	};
-}
 
 #define PART_LOST \
 	1 /* the bytes are beyond repair; what is there instead is not looked at */
@@ -202,10 +202,21 @@ static void add_bad_place(struct source_local *local, const struct segment_place
 static int read_part(struct source_local *local, struct cached_segment *segment,
 		     uint32_t offset, uint8_t *data, size_t size, struct error *err)
 {
+	const struct uuid *volume = &segment->place.volume;
+	struct error why = { 0 };
+	int recovered;
 	int r;
 
-	r = segment_runs_read(&segment->runs, local->volumes, &segment->place.volume,
-			      offset, data, size, err);
+	r = segment_runs_read(&segment->runs, local->volumes, volume, offset, data, size,
+			      err);
+	if (r == 0 || (r != -EBADMSG && !segment->recovered))
+		return r;
+	recovered = segment_runs_recover(&segment->runs, local->volumes, volume, offset,
+					 data, size, &why);
+	if (recovered == 0)
+		return 0;
+	if (segment->recovered && recovered != -ENOENT)
+		return error_set(err, recovered, "%s", why.text);
 	return r == -EBADMSG ? PART_LOST : r;
 }
 
@@ -315,9 +326,10 @@ static int read_head_and_tail(struct source_local *local, struct cached_segment 
 	return segment_rescue_table(segment, local->volumes, err);
 }
 
-/* Read header and table of the segment at @place. */
+/* Read header and table of the segment at @place, or recover them. */
 static int load_segment(struct source_local *local, const struct segment_place *place,
-			struct cached_segment **segment_out, struct error *err)
+			bool recover, struct cached_segment **segment_out,
+			struct error *err)
 {
 	autoptr(cached_segment) segment = calloc(1, sizeof(*segment));
 	int r;
@@ -329,6 +341,7 @@ static int load_segment(struct source_local *local, const struct segment_place *
 	segment->place = *place;
 	segment->ref.id = place->id;
 	segment->ref.index = place->index;
+	segment->recovered = recover;
 	memcpy(&segment->ref.medium, place->volume.bytes, sizeof(segment->ref.medium));
 	r = segment_runs_find(local->volumes, place, &segment->runs, err);
 	if (r < 0)
@@ -340,10 +353,17 @@ static int load_segment(struct source_local *local, const struct segment_place *
 	return 0;
 }
 
-/* Load the segment from its first place that works, of those that are remembered as bad or
- * of those that are not. 0 with *segment_out NULL: none. */
+/* Which places to try, and how. */
+enum attempt {
+	ATTEMPT_GOOD, /* those that are not remembered as bad */
+	ATTEMPT_BAD,  /* the others */
+	ATTEMPT_RECOVER,
+	ATTEMPTS,
+};
+
+/* Load the segment from its first place that works. 0 with *segment_out NULL: none. */
 static int find_segment(struct source_local *local, const struct hash *id, uint64_t index,
-			bool bad, struct cached_segment **segment_out,
+			enum attempt attempt, struct cached_segment **segment_out,
 			struct failure *failure, struct error *err)
 {
 	struct error why = { 0 };
@@ -357,12 +377,14 @@ static int find_segment(struct source_local *local, const struct hash *id, uint6
 			return 0;
 		if (r < 0)
 			return r;
-		if (is_bad_place(local, &place) != bad)
+		if (attempt != ATTEMPT_RECOVER &&
+		    bad_places_have(&local->bad, &place) != (attempt == ATTEMPT_BAD))
 			continue;
-		r = load_segment(local, &place, segment_out, &why);
+		r = load_segment(local, &place, attempt == ATTEMPT_RECOVER, segment_out,
+				 &why);
 		if (r == 0)
 			return 0;
-		note_failure(failure, r, &why);
+		note_failure(failure, r, &why, attempt == ATTEMPT_RECOVER);
 		if (!may_go_on(r))
 			return report_failure(failure, "segment", id, err);
 	}
@@ -374,12 +396,11 @@ static int local_segment(struct source *source, const struct hash *id, uint64_t 
 	struct source_local *local = local_of(source);
 	struct cached_segment *segment = segment_cache_find(local->cache, id, index);
 	struct failure failure = { 0 };
-	int r;
+	int r = 0;
 
 	if (!segment) {
-		r = find_segment(local, id, index, false, &segment, &failure, err);
-		if (r == 0 && !segment)
-			r = find_segment(local, id, index, true, &segment, &failure, err);
+		for (enum attempt i = 0; r == 0 && !segment && i < ATTEMPTS; i++)
+			r = find_segment(local, id, index, i, &segment, &failure, err);
 		if (r < 0)
 			return r;
 		if (!segment)
@@ -436,7 +457,7 @@ static int read_elsewhere(struct source_local *local,
 			return -ENOENT;
 		if (same_place(&place, &segment->place))
 			continue;
-		r = load_segment(local, &place, &other, NULL);
+		r = load_segment(local, &place, false, &other, NULL);
 		if (r < 0 || !segment_same_frames(&other->ref, &segment->ref))
 			continue;
 		r = read_stored(local, other, range, data, NULL);
@@ -445,7 +466,7 @@ static int read_elsewhere(struct source_local *local,
 	}
 }
 
-/* Read from the segment's place, or else from another. */
+/* Read from the segment's place, or else from another, or else recover. */
 static int read_anywhere(struct source_local *local, struct cached_segment *segment,
 			 const struct stored_range *range, uint8_t *data,
 			 struct error *err)
@@ -457,11 +478,16 @@ static int read_anywhere(struct source_local *local, struct cached_segment *segm
 	r = read_stored(local, segment, range, data, &why);
 	if (r == 0)
 		return 0;
-	note_failure(&failure, r, &why);
+	note_failure(&failure, r, &why, false);
 	if (may_go_on(r)) {
 		if (read_elsewhere(local, segment, range, data) == 0)
 			return 0;
-		add_bad_place(local, &segment->place);
+		r = segment_recover(segment, local->volumes, range->offset, data,
+				    range->size, &why);
+		if (r == 0)
+			return 0;
+		note_failure(&failure, r, &why, true);
+		bad_places_add(&local->bad, &segment->place);
 		segment_cache_drop(local->cache, segment);
 	}
 	return report_failure(&failure, "segment", &segment->ref.id, err);
@@ -504,7 +530,7 @@ static void local_free(struct source *source)
 
 	segment_cache_free(local->cache);
 	budget_release(local->budget, local->reserved);
-	mutex_done(&local->mutex);
+	bad_places_done(&local->bad);
 	free(local);
 }
 
@@ -552,7 +578,7 @@ int source_local_new(struct volume_set *volumes, struct budget *budget,
 	local->volumes = volumes;
 	local->budget = budget;
 	local->reserved = size;
-	mutex_init(&local->mutex);
+	bad_places_init(&local->bad);
 	*source_out = &local->base;
 	return 0;
 }

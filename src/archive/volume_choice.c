@@ -6,6 +6,7 @@
  */
 #include "archive/volume_choice.h"
 
+#include "archive/places.h"
 #include "archive/volume_list.h"
 #include "archive/volume_set.h"
 #include "base/cleanup.h"
@@ -70,6 +71,28 @@ static const struct volume_row *choose(struct search *search,
 	return best;
 }
 
+/* Each volume in another place, as long as there are enough: a place is what gets lost. */
+static size_t choose_place(const struct volume_list *list, const struct places *places)
+{
+	size_t best = 0, least = SIZE_MAX;
+
+	for (size_t i = 0; i < places_count(places); i++) {
+		size_t count = 0;
+		struct stat st;
+
+		if (places_stat(places, i, &st) < 0)
+			continue;
+		for (size_t j = 0; j < list->count; j++)
+			count += !list->rows[j].sealed && list->rows[j].file &&
+				 places_of(places, list->rows[j].file) == i;
+		if (count < least) {
+			best = i;
+			least = count;
+		}
+	}
+	return best;
+}
+
 static int copy_row(const struct volume_row *row, struct volume_row *copy_out)
 {
 	*copy_out = *row;
@@ -117,6 +140,8 @@ int volume_choice_make(struct catalog *catalog, struct volume_set *volumes,
 	r = fill(&choice, &list, row ? row : last);
 	if (r < 0)
 		return error_set(err, r, "no memory to choose a volume");
+	if (role == VOLUME_PARITY || wanted > 1)
+		choice.place = choose_place(&list, volume_set_places(volumes));
 	choice.found = row && !row->sealed && search.open >= wanted;
 	*choice_out = choice;
 	choice = (struct volume_choice){ 0 };

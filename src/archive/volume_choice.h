@@ -22,6 +22,7 @@ struct volume_choice {
 				* last one of its role (zero: there was none) */
 	bool found;  /* row is open; else a new one is to be begun */
 	uint64_t next_number; /* for a new one */
+	size_t place;         /* for a new one: where the fewest open volumes are */
 	char *first_label;    /* of the set's first volume; owned */
 };
 

@@ -23,6 +23,7 @@
 #include "base/error.h"
 #include "base/hex.h"
 #include "base/mutex.h"
+#include "catalog/groups.h"
 #include "catalog/placement.h"
 #include "volume/backend.h"
 
@@ -152,6 +153,14 @@ int volume_set_find_page(struct volume_set *set, const struct hash *hash, unsign
 {
 	mutex_scope(&set->catalog_mutex);
 	return catalog_find_page(set->catalog, hash, nth, place_out, volume_out, err);
+}
+
+int volume_set_find_group(struct volume_set *set, const struct uuid *volume,
+			  uint64_t log_offset, unsigned nth,
+			  struct group_place *group_out, struct error *err)
+{
+	mutex_scope(&set->catalog_mutex);
+	return catalog_find_group(set->catalog, volume, log_offset, nth, group_out, err);
 }
 
 int volume_set_find_stripe(struct volume_set *set, const struct uuid *volume,
@@ -512,6 +521,11 @@ int volume_set_read(struct volume_set *set, const struct uuid *volume,
 		(void)error_prefix(err, r, "volume '%s'", open->label ? open->label : "");
 	close_evicted(set, leave_and_evict(set, open));
 	return r;
+}
+
+struct budget *volume_set_budget(struct volume_set *set)
+{
+	return set->budget;
 }
 
 void volume_set_counters(struct volume_set *set, struct log_counters *counters_out)

@@ -18,6 +18,7 @@
 struct budget;
 struct catalog;
 struct error;
+struct group_place;
 struct page_place;
 struct places;
 struct volume_set;
@@ -64,11 +65,18 @@ int volume_set_find_page(struct volume_set *set, const struct hash *hash, unsign
 			 struct page_place *place_out, struct uuid *volume_out,
 			 struct error *err);
 
+/* As catalog_find_group(). */
+int volume_set_find_group(struct volume_set *set, const struct uuid *volume,
+			  uint64_t log_offset, unsigned nth,
+			  struct group_place *group_out, struct error *err);
+
 /* The stripe of @volume that holds log offset @log_offset; release it with
  * stripe_info_done(). -ENOENT. */
 int volume_set_find_stripe(struct volume_set *set, const struct uuid *volume,
 			   uint64_t log_offset, struct stripe_info *stripe_out,
 			   struct error *err);
+
+struct budget *volume_set_budget(struct volume_set *set); /* borrowed */
 
 /* Everything read so far, closed volumes included: leaves_repaired is for the note that
  * damage was met and repaired in memory. */

@@ -199,20 +199,19 @@ static int join_pieces(const uint8_t *payload, size_t size, uint8_t *out,
 	return 0;
 }
 
-static int decode_payload(const struct reading *reading, struct record **record_out,
-			  struct error *err)
+int record_from_payload(const uint8_t *payload, size_t size, struct record **record_out,
+			struct error *err)
 {
-	uint32_t payload = reading->extents[0].payload_size;
-	autofree uint8_t *data = malloc(payload + 1);
-	size_t size = 0;
+	autofree uint8_t *data = malloc(size + 1);
+	size_t joined = 0;
 	int r;
 
 	if (!data)
 		return error_set_errno(err, -ENOMEM, "record");
-	r = join_pieces(reading->area, payload, data, &size, err);
+	r = join_pieces(payload, size, data, &joined, err);
 	if (r < 0)
 		return r;
-	return record_decode(data, size, record_out, err);
+	return record_decode(data, joined, record_out, err);
 }
 
 /* The record must be the one that belongs into this stripe. */
@@ -318,7 +317,8 @@ static int finish(struct reading *reading, const struct hash *expected,
 	r = read_area(reading, err);
 	if (r < 0)
 		return r;
-	r = decode_payload(reading, &record, err);
+	r = record_from_payload(reading->area, reading->extents[0].payload_size, &record,
+				err);
 	if (r < 0)
 		return r;
 	r = check_record(reading, record, expected, err);

@@ -28,6 +28,11 @@ bool claim_from_page(const struct page *page, const struct uuid *volume,
 /* Whether both describe the same stripe in the same way. */
 bool claim_equal(const struct stripe_claim *a, const struct stripe_claim *b);
 
+/* The record whose pieces are the payload of a record stripe, @size bytes. -EBADMSG,
+ * -EPROTONOSUPPORT, -ENOMEM. Pure; safe on hostile input. */
+int record_from_payload(const uint8_t *payload, size_t size, struct record **record_out,
+			struct error *err);
+
 /* Read the record of the claimed stripe, repairing in memory. @expected, if not NULL, is
  * the record's hash. On success the caller frees *record_out and *own_out, which describes
  * the undamaged stripe with the hashes of its extents.
