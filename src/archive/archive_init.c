@@ -335,6 +335,7 @@ static int append_quoted(struct text *text, const char *string)
 static int format_config(const struct config *config, struct text *text)
 {
 	char spread[SIZE_TEXT_MAX], frame[SIZE_TEXT_MAX], volume[SIZE_TEXT_MAX];
+	char code[CONFIG_CODE_TEXT_MAX];
 	int r;
 
 	r = text_appendf(
@@ -350,6 +351,12 @@ static int format_config(const struct config *config, struct text *text)
 		config->compression.level,
 		size_format_exact(config->compression.frame_size, frame),
 		size_format_exact(config->volume.max_size, volume));
+	if (r == 0 && config->volume.outer.data > 0)
+		r = text_appendf(text, "outer = \"%s\"\nprotect = \"%s\"\n",
+				 config_code_format(&config->volume.outer, code),
+				 config->volume.protect == CONFIG_PROTECT_COMMIT
+					 ? "commit"
+					 : "manual");
 	if (r == 0)
 		r = text_append(text, "directory = ");
 	return r < 0 ? r : append_quoted(text, config->volume.directory);

@@ -10,6 +10,7 @@
 
 #include "archive/archive.h"
 #include "archive/commit.h"
+#include "archive/protect.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -84,6 +85,32 @@ static enum exit_code commit(struct invocation *invocation, struct archive *arch
 	return summary.problems > 0 ? CODE_PARTIAL : CODE_DONE;
 }
 
+static bool is_interrupted(void *context)
+{
+	(void)context;
+	return interrupted;
+}
+
+/* What [volume] protect = "commit" asks for. False after having said what went wrong. */
+static bool protect(struct archive *archive)
+{
+	const struct protect_options options = { .stopped = is_interrupted };
+	const struct config *config = archive_config(archive);
+	struct protect_report report = { 0 };
+	struct error err = { 0 };
+
+	if (config->volume.protect != CONFIG_PROTECT_COMMIT ||
+	    config->volume.outer.data == 0)
+		return true;
+	if (protect_run(archive, &options, &report, &err) < 0)
+		log_error("all is committed, but not protected: %s", err.text);
+	else if (report.stopped)
+		log_error("all is committed, but not protected: interrupted");
+	else
+		return true;
+	return false;
+}
+
 static enum exit_code run(struct invocation *invocation)
 {
 	bool wait = option_flag(invocation->options, "wait");
@@ -103,6 +130,9 @@ static enum exit_code run(struct invocation *invocation)
 	r = commit_request_make(&request, invocation, archive, &options, &err);
 	code = r < 0 ? fail(r, &err) : commit(invocation, archive, &options);
 	commit_request_done(&request);
+	if ((code == CODE_DONE || code == CODE_PARTIAL) && !options.dry_run &&
+	    !protect(archive))
+		code = CODE_FAILED;
 	return code;
 }
 

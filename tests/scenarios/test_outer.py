@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: MIT
+"""The outer code: any p whole volumes of a set may be lost, on every path that reads, and
+one more is an error that names what is missing."""
+import errno
+import itertools
+import os
+import random
+import re
+
+import pytest
+
+from program import DONE, FAILED, KILLED, PARTIAL, Archive, remove
+from test_kill import SOURCE
+from trees import MIB, assert_same, snapshot, write_file
+from volume_map import DATA, SECTOR, read_stripes, write_at
+
+K, P = 4, 2
+SETTINGS = {'volume.outer': f'{K}+{P}', 'parity.data': 4, 'parity.parity': 1,
+            'parity.policy': 'compact'}
+POINTS = sorted({name for path in SOURCE.rglob('*.c')
+                 for name in re.findall(r'crash_point\("([^"]+)"\)', path.read_text())
+                 if name.startswith('archive.protect.')})
+
+
+def number(volume):
+    return int(volume.name.split('-')[0])
+
+
+@pytest.fixture(scope='module')
+def tree(tmp_path_factory, seed):
+    """Folders that are committed one after the other, each to another volume."""
+    folder = tmp_path_factory.mktemp('outer')
+    rng = random.Random(f'outer {seed}')
+    for i, size in enumerate([900_000, 2_300_000, 1_100_000, 1_700_000, 300_000]):
+        write_file(f'{folder}/tree/{i}/large', rng.randbytes(size))
+        write_file(f'{folder}/tree/{i}/small', b'%d' % i * 1000)
+        write_file(f'{folder}/tree/{i}/text', b'word %d ' % i * 30_000)
+    write_file(f'{folder}/tree/0/huge', rng.randbytes(9 * MIB))
+    return folder / 'tree'
+
+
+def make(program, path, tree):
+    archive = Archive(program, path).init(settings=SETTINGS)
+    for i in sorted(os.listdir(tree)):
+        archive.commit('--into', i, f'{tree}/{i}')
+    return archive
+
+
+@pytest.fixture(scope='module')
+def bare(program, tree, tmp_path_factory):
+    """An archive on k volumes, nothing of which is protected; never changed."""
+    return make(program, tmp_path_factory.mktemp('bare') / 'archive', tree)
+
+
+@pytest.fixture(scope='module')
+def base(bare, tmp_path_factory):
+    """The same, protected; never changed."""
+    archive = bare.copy(tmp_path_factory.mktemp('base') / 'archive')
+    archive.run('volume', 'protect')
+    return archive
+
+
+@pytest.fixture
+def archive(base, tmp_path):
+    return base.copy(tmp_path / 'archive')
+
+
+def status(archive):
+    return archive.run('status', '--json', expect={DONE, PARTIAL}).json()
+
+
+def lose(archive, numbers):
+    for volume in archive.volumes:
+        if number(volume) in numbers:
+            volume.unlink()
+
+
+def assert_restores(archive, tree, scratch):
+    archive.restore(scratch)
+    for i in sorted(os.listdir(tree)):
+        assert_same(snapshot(f'{tree}/{i}'), f'{scratch}/{i}/{i}')
+
+
+def files(tree):
+    return sorted(str(path.relative_to(tree)) for path in tree.rglob('*') if path.is_file())
+
+
+def path_of(name):
+    folder, rest = name.split('/', 1)
+    return f'{folder}/{folder}/{rest}'
+
+
+def assert_cats(archive, tree, names=None):
+    for name in names or files(tree):
+        assert archive.cat(path_of(name)) == (tree / name).read_bytes(), name
+
+
+@pytest.mark.main
+def test_protect_covers_every_byte_and_status_says_so(bare, tmp_path):
+    archive = bare.copy(tmp_path / 'archive')
+    before = status(archive)
+    assert len(archive.volumes) == K and before['outer'] == f'{K}+{P}'
+    assert before['protected_against_volume_loss'] == '0'
+    total = int(before['unprotected_against_volume_loss'])
+    assert total == sum(int(v['payload']) for v in before['volumes'])
+
+    plan = archive.run('volume', 'protect', '--dry-run', '--json').json()
+    assert plan['read'] == str(total) and len(archive.volumes) == K
+    done = archive.run('volume', 'protect', '--json').json()
+    assert done['read'] == str(total) and done['complete']
+    assert len(archive.volumes) == K + P
+    after = status(archive)
+    assert after['protected_against_volume_loss'] == str(total)
+    assert after['unprotected_against_volume_loss'] == '0'
+    text = archive.run('status', expect={DONE, PARTIAL}).text
+    assert f'of any {P} volumes, for {total} bytes' in text
+
+    archive.run('health', '--deep')
+    assert status(archive)['verdict'] == 'safe'
+    dump = archive.dump()
+    archive.forget_catalog()
+    archive.rebuild()
+    assert archive.dump() == dump
+    assert archive.run('volume', 'protect', '--json').json()['groups'] == '0'
+
+
+def test_what_comes_later_is_protected_by_the_next_run(archive, tree, tmp_path, rng):
+    write_file(tmp_path / 'more/file', rng.randbytes(500_000))
+    archive.commit('--into', 'more', tmp_path / 'more')
+    now = status(archive)
+    assert int(now['unprotected_against_volume_loss']) > 500_000
+    assert now['verdict'] == 'due'
+    archive.run('volume', 'protect')
+    assert status(archive)['unprotected_against_volume_loss'] == '0'
+    lose(archive, {1, 3})
+    assert_cats(archive, tree)
+    assert archive.cat('more/more/file') == (tmp_path / 'more/file').read_bytes()
+
+
+def test_any_two_volumes_may_be_lost(base, tree, tmp_path, count, rng):
+    pairs = list(itertools.combinations(range(1, K + P + 1), P))
+    for numbers in rng.sample(pairs, count(3, len(pairs))):
+        archive = base.copy(tmp_path / 'archive')
+        lose(archive, numbers)
+        assert_restores(archive, tree, tmp_path / 'scratch')
+        archive.delete()
+        remove(tmp_path / 'scratch')
+
+
+@pytest.mark.main
+def test_the_catalog_may_be_lost_as_well(base, tree, tmp_path):
+    dump = base.dump()
+    for numbers in [(1, 2), (2, 4), (3, 5)]:
+        archive = base.copy(tmp_path / 'archive')
+        lose(archive, numbers)
+        archive.forget_catalog()
+        said = archive.rebuild(expect=PARTIAL).errors()
+        data = [n for n in numbers if n <= K]
+        for n in data:
+            assert any(f'volume {n} ' in line and 'known from its groups' in line
+                       for line in said)
+        if len(data) == P:  # of parity nothing else tells
+            assert archive.dump() == dump
+        assert_cats(archive, tree)
+        assert_restores(archive, tree, tmp_path / 'scratch')
+        archive.delete()
+        remove(tmp_path / 'scratch')
+
+
+@pytest.mark.main
+def test_one_volume_more_is_an_error_that_names_them(archive, tree):
+    lost = [v for v in archive.volumes if number(v) in {1, 2, 3}]
+    uuids = {v['uuid'] for v in map(dict, archive.run('volume', 'list', '--json').json_lines())
+             if v['number'] in {'1', '2', '3'}}
+    for volume in lost:
+        volume.unlink()
+    failed = 0
+    for name in files(tree):
+        result = archive.run('cat', path_of(name), expect={DONE, FAILED})
+        if result.code == DONE:
+            assert result.out == (tree / name).read_bytes()
+            continue
+        failed += 1
+        assert 'only 3 of the 4 shards' in result.err
+        assert sum(uuid in result.err for uuid in uuids) >= 2
+    assert failed > 0
+
+
+def test_a_mount_shows_what_a_lost_volume_had(archive, tree, mount):
+    lose(archive, {2, 4})
+    mounted = mount(archive)
+    for name in files(tree):
+        data = (tree / name).read_bytes()
+        shown = mounted / path_of(name)
+        assert shown.read_bytes() == data
+        with open(shown, 'rb') as file:  # a part, which leaves alone would prove
+            file.seek(len(data) // 2)
+            assert file.read(100) == data[len(data) // 2:][:100]
+
+
+def test_a_lost_volume_is_served(archive, tree, serve):
+    lose(archive, {1, 2})
+    server = serve(archive)
+    for name in files(tree):
+        assert server.get(f'/files/{path_of(name)}').body == (tree / name).read_bytes()
+
+
+def test_members_may_rot_while_others_are_reconstructed(archive, tree, rng):
+    lose(archive, {1, 3})
+    for volume in archive.volumes:
+        for stripe in read_stripes(volume):
+            extent = rng.choice(stripe.extents)  # one of each stripe: what its parity takes
+            write_at(volume, extent.leaf(0)[0], rng.randbytes(SECTOR))
+    assert_cats(archive, tree)
+
+
+def test_leaves_beyond_their_own_parity_come_from_the_group(archive, tree, rng):
+    for stripe in read_stripes(archive.volumes[0]):
+        for extent in stripe.data[:3] if stripe.kind == DATA else []:
+            write_at(archive.volumes[0], extent.leaf(0)[0], rng.randbytes(4 * SECTOR))
+    assert_cats(archive, tree)
+    lose(archive, {5})
+    assert_cats(archive, tree)
+
+
+@pytest.mark.parametrize('point', POINTS)
+def test_a_kill_at_a_named_step_of_protect_loses_nothing(bare, tree, tmp_path, count, point):
+    kills = 0
+    for n in range(1, count(1, 100) + 1):
+        archive = bare.copy(tmp_path / 'archive')
+        result = archive.run('volume', 'protect', expect={DONE, KILLED},
+                             env={'BLOCKFRAME_CRASH_AT': f'{point}:{n}'})
+        if result.code == DONE:
+            break
+        kills += 1
+        archive.run('volume', 'protect')
+        assert status(archive)['unprotected_against_volume_loss'] == '0'
+        assert status(archive)['groups_incomplete'] == '0'
+        dump = archive.dump()
+        archive.forget_catalog()
+        archive.rebuild()
+        assert archive.dump() == dump
+        lose(archive, {2, 3})
+        assert_cats(archive, tree, ['0/huge', '1/large', '2/large'])
+        archive.delete()
+    assert kills > 0
+
+
+def test_a_disk_that_fails_in_the_middle_leaves_what_was(bare, interpose, tree, tmp_path, count):
+    for error in [errno.ENOSPC, errno.EIO]:
+        for n in range(2, count(10, 200), count(7, 1)):
+            archive = bare.copy(tmp_path / 'archive')
+            result = archive.run('volume', 'protect', expect={DONE, FAILED},
+                                 interpose={'ROOT': archive.path / 'volumes',
+                                            'FAIL': f'write:{n}:{error}'})
+            if result.code == DONE:
+                break
+            assert_cats(archive, tree, ['0/small', '1/large'])
+            archive.run('volume', 'protect')
+            assert status(archive)['unprotected_against_volume_loss'] == '0'
+            lose(archive, {1, 2})
+            assert_cats(archive, tree, ['0/huge', '1/large'])
+            archive.delete()
