@@ -118,7 +118,7 @@ static void newer_versions_are_told_apart_from_damage(void **state)
 	struct sample *sample = *state;
 
 	catalog_free(take_ptr(sample->catalog));
-	sample_sql(sample, "PRAGMA user_version = 5");
+	sample_sql(sample, "PRAGMA user_version = 6");
 	assert_int_equal(open_at(sample->path), -EPROTONOSUPPORT);
 	sample_sql(sample, "PRAGMA user_version = 3");
 	assert_int_equal(open_at(sample->path), -EBADMSG);

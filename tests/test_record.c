@@ -179,7 +179,7 @@ static void newer_versions_and_unknown_flags_are_refused(void **state)
 
 	(void)state;
 	assert_int_equal(decode_changed(&record, 4, 2), -EPROTONOSUPPORT);
-	assert_int_equal(decode_changed(&record, 12, 1), -EPROTONOSUPPORT);
+	assert_int_equal(decode_changed(&record, 12, 2), -EPROTONOSUPPORT);
 	assert_int_equal(decode_changed(&record, 15, 0x80), 0); /* compatible */
 	assert_int_equal(decode_changed(&record, 7, 1), 0);     /* reserved */
 }

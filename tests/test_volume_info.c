@@ -21,7 +21,8 @@ static void fill(struct volume_info *info)
 		.head = { { 9 } },
 	};
 	assert_int_equal(volume_info_add_member(info, &some_uuid, 1, "photos", false), 0);
-	assert_int_equal(volume_info_add_member(info, &some_uuid, 2, "photos \"2\"", true), 0);
+	assert_int_equal(
+		volume_info_add_member(info, &some_uuid, 2, "photos \"2\"", true), 0);
 }
 
 static void what_was_encoded_is_decoded(void **state)
