@@ -199,6 +199,7 @@ static enum exit_code serve_archive(struct serve_command *command)
 			     .write_back = true },
 		.sockets = command->sockets,
 		.socket_count = command->socket_count,
+		.inherited = command->inherited,
 		.base_path = command->base_path,
 		.token_file = option_of(command, "token-file"),
 		.certificate = command->certificate,

@@ -29,6 +29,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
@@ -257,20 +259,29 @@ int connection_listen(struct server *server, unsigned nth, int fd, unsigned thre
 	return 0;
 }
 
+/* Event threads may still have to do with the socket, so it stays open. Nobody waits in the
+ * queue of our own one; that of an inherited one is for who serves next. */
 void connection_stop_listening(struct server *server)
 {
-	for (unsigned i = 0; i < SERVER_SOCKETS_MAX; i++) {
-		int fd = server->daemons[i] ? MHD_quiesce_daemon(server->daemons[i]) : -1;
+	const struct server_options *options = server->options;
 
-		cleanup_close_p(&fd);
+	for (unsigned i = 0; i < options->socket_count; i++) {
+		if (!server->daemons[i])
+			continue;
+		(void)MHD_quiesce_daemon(server->daemons[i]);
+		server->quiet[i] = true;
+		if (!options->inherited)
+			(void)shutdown(options->sockets[i], SHUT_RDWR);
 	}
 }
 
 void connection_stop(struct server *server)
 {
-	for (unsigned i = 0; i < SERVER_SOCKETS_MAX; i++) {
+	for (unsigned i = 0; i < server->options->socket_count; i++) {
 		if (server->daemons[i])
-			MHD_stop_daemon(server->daemons[i]);
+			MHD_stop_daemon(server->daemons[i]); /* closes it unless quiet */
+		if (server->quiet[i])
+			(void)close(server->options->sockets[i]);
 		server->daemons[i] = NULL;
 	}
 }

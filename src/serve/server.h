@@ -34,6 +34,7 @@ struct server_options {
 	struct archive_options archive; /* observer is the server's to set */
 	const int *sockets;             /* listening, non-blocking; taken over */
 	size_t socket_count;
+	bool inherited;               /* sockets, which somebody else has, too */
 	const char *base_path;        /* "", or "/x/y" without a slash at the end */
 	const char *token_file;       /* NULL: no token is needed */
 	const char *certificate;      /* PEM; NULL: plain HTTP */
@@ -69,6 +70,7 @@ struct server {
 	atomic_bool closing;  /* requests end, too */
 	struct server_counters counters;
 	struct MHD_Daemon *daemons[SERVER_SOCKETS_MAX];
+	bool quiet[SERVER_SOCKETS_MAX]; /* its daemon accepts nothing any more */
 };
 
 /* The current backing, with the caller as a user. */

@@ -276,6 +276,8 @@ def test_a_socket_of_the_service_manager(archive, tmp_path):
         assert read_all(early).endswith(b'content of ours/file')
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+        # Whoever comes now waits for the next server.
+        socket.create_connection(listening.getsockname(), timeout=60).close()
 
 
 # What can be named
