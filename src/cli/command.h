@@ -41,7 +41,8 @@ extern const struct command command_cat, command_catalog_dump, command_catalog_r
 	command_commit, command_diff, command_find, command_health, command_init,
 	command_log, command_ls, command_mount, command_restore, command_serve,
 	command_show, command_stats, command_status, command_umount, command_volume_info,
-	command_volume_list, command_volume_protect;
+	command_volume_list, command_volume_protect, command_volume_rebuild,
+	command_volume_replace;
 
 /* One line: "usage: blockframe NAME ...". */
 void command_print_usage(const struct command *command, FILE *out);

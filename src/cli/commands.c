@@ -23,6 +23,8 @@ static const struct command *const commands[] = {
 	&command_volume_list,
 	&command_volume_info,
 	&command_volume_protect,
+	&command_volume_rebuild,
+	&command_volume_replace,
 	&command_health,
 	&command_status,
 	&command_stats,

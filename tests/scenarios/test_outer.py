@@ -9,10 +9,10 @@ import re
 
 import pytest
 
-from program import DONE, FAILED, KILLED, PARTIAL, Archive, remove
+from program import DONE, FAILED, KILLED, LOST, PARTIAL, Archive, remove
 from test_kill import SOURCE
 from trees import MIB, assert_same, snapshot, write_file
-from volume_map import DATA, SECTOR, read_stripes, write_at
+from volume_map import DATA, SECTOR, read_at, read_stripes, write_at
 
 K, P = 4, 2
 SETTINGS = {'volume.outer': f'{K}+{P}', 'parity.data': 4, 'parity.parity': 1,
@@ -20,6 +20,9 @@ SETTINGS = {'volume.outer': f'{K}+{P}', 'parity.data': 4, 'parity.parity': 1,
 POINTS = sorted({name for path in SOURCE.rglob('*.c')
                  for name in re.findall(r'crash_point\("([^"]+)"\)', path.read_text())
                  if name.startswith('archive.protect.')})
+REMAKE_POINTS = sorted({name for path in SOURCE.rglob('*.c')
+                        for name in re.findall(r'crash_point\("([^"]+)"\)', path.read_text())
+                        if name.startswith(('archive.remake.', 'volume.remake.'))})
 
 
 def number(volume):
@@ -260,4 +263,142 @@ def test_a_disk_that_fails_in_the_middle_leaves_what_was(bare, interpose, tree, 
             assert status(archive)['unprotected_against_volume_loss'] == '0'
             lose(archive, {1, 2})
             assert_cats(archive, tree, ['0/huge', '1/large'])
+            archive.delete()
+
+
+def take_away(archive, numbers, folder):
+    """Lose volumes, but keep them to compare with."""
+    folder.mkdir(exist_ok=True)
+    taken = {}
+    for volume in archive.volumes:
+        if number(volume) in numbers:
+            taken[number(volume)] = folder / volume.name
+            volume.rename(folder / volume.name)
+    return taken
+
+
+def places_of(archive):
+    return archive.path / 'volumes'
+
+
+@pytest.mark.main
+def test_lost_volumes_come_back_byte_for_byte(archive, tmp_path):
+    dump = archive.dump()
+    taken = take_away(archive, {1, 3}, tmp_path / 'taken')
+    for n, volume in taken.items():
+        done = archive.run('volume', 'rebuild', '--to', places_of(archive), str(n), '--json').json()
+        assert done['missing'] == '0' and done['in_a_place']
+        assert (places_of(archive) / volume.name).read_bytes() == volume.read_bytes()
+    assert archive.dump() == dump
+    archive.run('health')
+    archive.run('volume', 'rebuild', '--to', tmp_path, '1', expect=FAILED)  # it is there
+
+
+def test_tails_come_back_as_holes(bare, tree, tmp_path, rng):
+    archive = bare.copy(tmp_path / 'archive')
+    volume = archive.volumes[0]
+    with open(volume, 'ab') as file:  # what an interrupted writer leaves
+        file.write(rng.randbytes(5 * SECTOR))
+    write_file(tmp_path / 'more/file', rng.randbytes(100_000))
+    sizes = [v.stat().st_size for v in archive.volumes]
+    for i in range(2 * K):  # until the volume with the tail is the one that holds least
+        write_file(tmp_path / 'more/file', rng.randbytes(100_000 + i))
+        archive.commit(tmp_path / 'more')
+        if archive.volumes[0].stat().st_size > sizes[0]:
+            break
+    else:
+        pytest.fail('no commit came to the first volume')
+    archive.run('volume', 'protect')
+    dump = archive.dump()
+    old = take_away(archive, {1}, tmp_path / 'taken')[1]
+    archive.run('volume', 'rebuild', '--to', places_of(archive), '1')
+    new = places_of(archive) / old.name
+    assert new.stat().st_size == old.stat().st_size
+    for stripe in read_stripes(old):
+        for extent in stripe.extents:
+            size = extent.end - extent.offset
+            assert read_at(new, extent.offset, size) == read_at(old, extent.offset, size)
+    assert archive.dump() == dump
+    archive.forget_catalog()
+    archive.rebuild()
+    assert archive.dump() == dump
+
+
+def test_what_was_in_no_group_is_said_to_be_missing(archive, tree, tmp_path, rng):
+    write_file(tmp_path / 'more/file', rng.randbytes(300_000))
+    sizes = {v: v.stat().st_size for v in archive.volumes}
+    archive.commit('--into', 'more', tmp_path / 'more')
+    grown, = [v for v in archive.volumes if v.stat().st_size != sizes[v]]
+    grown.unlink()
+    result = archive.run('volume', 'rebuild', '--to', places_of(archive), str(number(grown)),
+                         '--json', expect=LOST)
+    assert int(result.json()['missing']) > 300_000
+    archive.rebuild(expect=None)
+    assert_cats(archive, tree)
+
+
+def test_a_volume_is_replaced_by_what_is_left_of_it(archive, tree, tmp_path, rng):
+    volume = archive.volumes[1]
+    before = volume.read_bytes()
+    for stripe in read_stripes(volume):
+        for extent in stripe.data:
+            write_at(volume, extent.offset, rng.randbytes(8 * SECTOR))
+    archive.run('volume', 'replace', '--to', places_of(archive), '2', expect=FAILED)  # same name
+    (tmp_path / 'new').mkdir()
+    archive.run('volume', 'replace', '--to', tmp_path / 'new', '2')
+    assert (tmp_path / 'new' / volume.name).read_bytes() == before
+    assert not volume.exists() and volume.with_name(volume.name + '.replaced').exists()
+
+
+def test_a_lost_parity_volume_is_made_up_for(archive, tree):
+    lose(archive, {K + 1})
+    made = archive.run('volume', 'rebuild', '--to', places_of(archive), str(K + 1), '--json')
+    assert made.json()['parity'] and int(made.json()['shards_made_again']) > 0
+    lose(archive, {1, 2})
+    assert_cats(archive, tree)
+
+
+def test_one_volume_too_many_can_not_be_rebuilt(archive):
+    lose(archive, {1, 2, 5})
+    result = archive.run('volume', 'rebuild', '--to', places_of(archive), '1', expect=FAILED)
+    assert 'only 3 of the 4 shards' in result.err
+    assert not (places_of(archive) / 'x').exists()
+    assert [v for v in archive.volumes if number(v) == 1] == []
+
+
+@pytest.mark.parametrize('point', REMAKE_POINTS)
+def test_a_kill_at_a_named_step_of_rebuild_loses_nothing(base, tree, tmp_path, count, point):
+    kills = 0
+    for n in range(1, count(1, 100) + 1):
+        archive = base.copy(tmp_path / 'archive')
+        old = take_away(archive, {2}, tmp_path / 'taken')[2]
+        arguments = ['volume', 'rebuild', '--to', places_of(archive), '2']
+        result = archive.run(*arguments, expect={DONE, KILLED},
+                             env={'BLOCKFRAME_CRASH_AT': f'{point}:{n}'})
+        if result.code == DONE:
+            break
+        kills += 1
+        new = places_of(archive) / old.name
+        if not new.exists():
+            archive.run(*arguments)
+        assert new.read_bytes() == old.read_bytes()
+        archive.delete()
+    assert kills > 0
+
+
+def test_a_rebuild_on_a_disk_that_fails_leaves_no_volume(base, interpose, tmp_path, count):
+    for error in [errno.ENOSPC, errno.EIO]:
+        for n in range(2, count(4, 200), count(2, 1)):
+            archive = base.copy(tmp_path / 'archive')
+            old = take_away(archive, {2}, tmp_path / 'taken')[2]
+            arguments = ['volume', 'rebuild', '--to', places_of(archive), '2']
+            result = archive.run(*arguments, expect={DONE, FAILED},
+                                 interpose={'ROOT': places_of(archive),
+                                            'FAIL': f'write:{n}:{error}'})
+            new = places_of(archive) / old.name
+            if result.code == DONE:
+                break
+            assert not new.exists()
+            archive.run(*arguments)
+            assert new.read_bytes() == old.read_bytes()
             archive.delete()
