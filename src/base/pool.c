@@ -95,7 +95,8 @@ static void finish_one(struct task_group *group, int r, const struct error *err)
 		group->err = *err;
 	}
 	group->pending--;
-	cond_broadcast(&group->changed);
+	if (group->pending == group->awaited)
+		cond_signal(&group->changed);
 }
 
 static void *work(void *argument)
@@ -239,12 +240,20 @@ void task_group_done(struct task_group *group)
 	mutex_done(&group->mutex);
 }
 
+/* It is woken when that is so, not by each task that ends. */
+static void wait_locked(struct task_group *group, size_t pending)
+	requires_mutex(group->mutex)
+{
+	group->awaited = pending;
+	while (group->pending > pending)
+		cond_wait(&group->changed, &group->mutex);
+}
+
 void task_group_wait_at_most(struct task_group *group, size_t pending)
 {
 	assert(!is_worker);
 	mutex_scope(&group->mutex);
-	while (group->pending > pending)
-		cond_wait(&group->changed, &group->mutex);
+	wait_locked(group, pending);
 }
 
 int task_group_wait(struct task_group *group, struct error *err)
@@ -253,9 +262,7 @@ int task_group_wait(struct task_group *group, struct error *err)
 
 	assert(!is_worker);
 	mutex_scope(&group->mutex);
-	while (group->pending > 0)
-		cond_wait(&group->changed, &group->mutex);
-
+	wait_locked(group, 0);
 	r = group->r;
 	if (r < 0 && err)
 		*err = group->err;

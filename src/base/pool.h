@@ -37,8 +37,9 @@ struct task {
 
 struct task_group {
 	struct mutex mutex;  /* guards all below; innermost lock */
-	struct cond changed; /* pending went down */
+	struct cond changed; /* pending went down to awaited */
 	size_t pending;      /* tasks submitted, not yet finished */
+	size_t awaited;      /* so few are waited for */
 	int r;               /* first negative result */
 	struct error err;    /* its text */
 };
