@@ -164,19 +164,6 @@ static void tell(const struct health_run *run, const char *text)
 		run->options->problem(run->options->context, text);
 }
 
-static void put_run(struct health_run *run, bool ended)
-{
-	const struct health_report *report = run->report;
-
-	run->run.ended = ended ? clock_realtime_ns() : 0;
-	run->run.bytes = report->bytes;
-	run->run.found = report->found;
-	run->run.repaired = report->repaired;
-	run->run.lost = report->lost;
-	(void)ledger_put_run(archive_catalog(run->archive), &run->run,
-			     NULL); /* a courtesy to those who ask later */
-}
-
 static int open_log(struct health_run *run, struct error *err)
 {
 	if (run->options->check)
@@ -289,7 +276,6 @@ static int work(struct health_run *run, const struct volume_list *list, struct e
 	r = open_log(run, err);
 	if (r < 0)
 		return r;
-	put_run(run, false);
 	r = scrub_volumes(run, err);
 	health_run_flush(run, true);
 	if (r == 0)
@@ -297,7 +283,7 @@ static int work(struct health_run *run, const struct volume_list *list, struct e
 	if (r == 0)
 		r = look_at_files(run, err);
 	r = log_end(run, r, err);
-	put_run(run, r == 0);
+	health_run_put(run, r == 0);
 	return r;
 }
 

@@ -19,6 +19,7 @@ struct health_options {
 	const struct uuid *volume; /* this one only, or NULL */
 	int64_t before; /* leave out what was found sound at or after this time; INT64_MAX: all */
 	bool resume;   /* go on with the last run if that was stopped */
+	bool one_pass; /* as volume/scrub.h has it */
 	uint64_t rate; /* bytes a second at most; 0: no limit */
 	/* So much of so much is read; called from any thread. */
 	void (*progress)(void *context, uint64_t bytes, uint64_t total);

@@ -35,14 +35,30 @@
 
 /* ---- the ledger ---- */
 
+/* A courtesy to those who ask later. */
+void health_run_put(struct health_run *run, bool ended)
+{
+	const struct health_report *report = run->report;
+
+	run->run.ended = ended ? clock_realtime_ns() : 0;
+	run->run.bytes = report->bytes;
+	run->run.found = report->found;
+	run->run.repaired = report->repaired;
+	run->run.lost = report->lost;
+	(void)ledger_put_run(archive_catalog(run->archive), &run->run, NULL);
+}
+
+/* The run itself is noted with the first stripes: before, there is nothing to go on from. */
 static int try_flush(struct health_run *run)
 {
 	struct error err = { 0 };
 	int r = 0;
 
-	if (run->waiting_count > 0)
+	if (run->waiting_count > 0) {
 		r = ledger_put(archive_catalog(run->archive), run->waiting,
 			       run->waiting_count, &err);
+		health_run_put(run, false);
+	}
 	run->flushed = clock_monotonic_ns();
 	if (r == 0)
 		run->waiting_count = 0;
@@ -195,6 +211,7 @@ static int scrub(struct health_run *run, struct backend *backend,
 		.pool = archive_pool(run->archive),
 		.budget = archive_budget(run->archive),
 		.repair = !run->options->check,
+		.one_pass = run->options->one_pass,
 		.rate = run->options->rate,
 		.observer = { wanted, found, stripe, progress, stopped, run },
 	};

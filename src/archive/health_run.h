@@ -35,5 +35,8 @@ struct health_run {
  * volume goes into the report; only what ends the run is an error. */
 int health_run_volume(struct health_run *run, unsigned volume, struct error *err);
 
+/* Note the run as it is now. */
+void health_run_put(struct health_run *run, bool ended);
+
 /* Put what waits into the ledger; @patient: try for some seconds. */
 void health_run_flush(struct health_run *run, bool patient);

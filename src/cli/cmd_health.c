@@ -82,6 +82,7 @@ static int read_options(struct invocation *invocation, struct health_options *op
 	options->check = option_flag(invocation->options, "check");
 	options->deep = option_flag(invocation->options, "deep");
 	options->resume = option_flag(invocation->options, "resume");
+	options->one_pass = option_flag(invocation->options, "one-pass");
 	options->before = INT64_MAX;
 	r = read_older_than(invocation->options, &options->before, err);
 	if (r == 0)
@@ -215,6 +216,7 @@ static const struct option_spec specs[] = {
 	{ 0, "deep", NULL, "then read every file, and compare its hash" },
 	{ 0, "volume", "VOLUME", "this volume only: its number, label or UUID" },
 	{ 0, "older-than", "AGE", "leave out what was found sound since: 30d, 12h" },
+	{ 0, "one-pass", NULL, "read nothing twice: for media on which seeking is dear" },
 	{ 0, "limit-rate", "RATE", "read so many bytes a second at most: 200MB" },
 	{ 0, "resume", NULL, "go on with the last run, which was stopped" },
 	{ 0, "report", "FILE", "write the report, as JSON, to FILE" },

@@ -75,24 +75,16 @@ static bool verify(const struct stripe_view *view, unsigned extent,
 	return table->verified;
 }
 
-/* The table pages of @extent, as they are on the medium, to @bytes, which has room for the
- * header page too: that one is not read. */
-static int read_pages(struct stripe_view *view, unsigned extent,
-		      struct extent_table *table, uint8_t *bytes, struct error *err)
+/* The table pages among the extent's pages, which are at @bytes. */
+static void take_pages(const struct stripe_view *view, unsigned extent,
+		       const uint8_t *bytes, struct extent_table *table)
 {
-	unsigned pages = extent_page_count(view->info, extent);
-	uint64_t offset = extent_offset(view->info, extent) + PAGE_SIZE_BYTES;
 	struct page page;
-	int r;
 
-	r = view_read(view, offset, bytes + PAGE_SIZE_BYTES, pages - 1, NULL, err);
-	if (r < 0)
-		return r;
-	for (unsigned i = 1; i < pages; i++)
+	for (unsigned i = 1; i < extent_page_count(view->info, extent); i++)
 		if (page_expected(view, extent, i, bytes + (size_t)i * PAGE_SIZE_BYTES,
 				  &page))
 			take_page(table, &page);
-	return 0;
 }
 
 /* Rebuild page @number from its row. Damage beyond that is no error. */
@@ -237,24 +229,19 @@ static void write_back_pages(const struct stripe_view *view, unsigned extent,
 			write_back_page(view->write_back, view, extent, table, i);
 }
 
-int extent_table_load(struct stripe_view *view, unsigned extent,
+int extent_table_from(struct stripe_view *view, unsigned extent, const uint8_t *bytes,
 		      struct extent_table **table_out, struct error *err)
 {
 	unsigned count = extent_entry_count(view->info, extent);
-	autoptr(extent_table) table = NULL;
-	autofree uint8_t *bytes =
-		malloc((size_t)PAGE_SIZE_BYTES * extent_page_count(view->info, extent));
+	autoptr(extent_table) table =
+		calloc(1, sizeof(*table) + count * sizeof(table->entries[0]));
 	int r;
 
-	table = calloc(1, sizeof(*table) + count * sizeof(table->entries[0]));
-	if (!table || !bytes)
+	if (!table)
 		return error_set_errno(err, -ENOMEM, "table of extent %u", extent);
 	table->references = 1;
 	table->count = count;
-
-	r = read_pages(view, extent, table, bytes, err);
-	if (r < 0)
-		return r;
+	take_pages(view, extent, bytes, table);
 	if (!verify(view, extent, table)) {
 		r = repair(view, extent, table, err);
 		if (r < 0)
@@ -264,4 +251,19 @@ int extent_table_load(struct stripe_view *view, unsigned extent,
 	}
 	*table_out = take_ptr(table);
 	return 0;
+}
+
+int extent_table_load(struct stripe_view *view, unsigned extent,
+		      struct extent_table **table_out, struct error *err)
+{
+	unsigned pages = extent_page_count(view->info, extent);
+	autofree uint8_t *bytes = malloc((size_t)PAGE_SIZE_BYTES * pages);
+	int r;
+
+	if (!bytes)
+		return error_set_errno(err, -ENOMEM, "table of extent %u", extent);
+	/* All but the header page, which nobody looks at here. */
+	r = view_read(view, extent_offset(view->info, extent) + PAGE_SIZE_BYTES,
+		      bytes + PAGE_SIZE_BYTES, pages - 1, NULL, err);
+	return r < 0 ? r : extent_table_from(view, extent, bytes, table_out, err);
 }

@@ -31,6 +31,11 @@ struct extent_table {
 int extent_table_load(struct stripe_view *view, unsigned extent,
 		      struct extent_table **table_out, struct error *err);
 
+/* The same from the extent's pages, header page included, as they were just read to @bytes:
+ * zeroes where they could not be. */
+int extent_table_from(struct stripe_view *view, unsigned extent, const uint8_t *bytes,
+		      struct extent_table **table_out, struct error *err);
+
 struct extent_table *extent_table_ref(struct extent_table *table);
 void extent_table_free(
 	struct extent_table *table); /* drops one reference; NULL is a no-op */

@@ -80,7 +80,10 @@ struct scrub_options {
 	struct uuid volume;
 	struct pool *pool;
 	struct budget *budget;
-	bool repair;   /* write what can be repaired */
+	bool repair; /* write what can be repaired */
+	/* Going back is dear: gather what repairs need while all is read the first time, whether
+	 * it will be needed or not (scrub_sums.h). */
+	bool one_pass;
 	uint64_t rate; /* bytes a second at most; 0: as fast as it goes */
 	struct scrub_observer observer; /* any function may be NULL */
 };

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The leaves of an extent lie side by side, so a task reads sixteen of them in one go and
- * hashes them while they are in cache. Tasks are handed out in the order of the volume and a
- * few at a time: the medium sees one sequential reader, and who wants to stop is heard.
+/* An extent is one run of bytes: its pages, then its leaves, side by side. A task reads a MiB of
+ * that in one go and hashes the leaves while they are in cache. The first run of an extent has
+ * the pages as well, so nothing is read for their sake alone; the others wait for what it makes
+ * of them, which is not long, as the pool takes tasks in the order they were handed out. That is
+ * the order of the volume, and they are handed out a few at a time: the medium sees one
+ * sequential reader, and who wants to stop is heard.
  *
  * A leaf counts as sound only if all of it could be read: zeroes in place of a bad sector may
- * match, but the next reader would not get them.
+ * match, but the next reader would not get them. It is its BLAKE3 that is compared; the CRCs of
+ * its sectors matter only where that differs.
+ *
+ * While a leaf is at hand it is added to the sums of its row, if these are wanted
+ * (scrub_sums.h).
  *
  * Gaps are zero by definition. Holes are not read, which keeps small stripes with wide gaps
  * cheap.
@@ -16,32 +23,89 @@
 #include "volume/backend_scan.h"
 #include "volume/extent_table.h"
 #include "volume/mend.h"
+#include "volume/scrub_pages.h"
 #include "volume/scrub_stripe.h"
+#include "volume/scrub_sums.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TASK_LEAVES (BACKEND_SCAN_MAX / LEAF_SIZE)
-#define TASKS_AHEAD 2u /* for each worker */
+#define TASKS_AHEAD 4u /* for each worker; handed out when half of them are done */
 
-/* Leaves side by side, to be read by one worker. Frees itself. */
+/* Pages and leaves side by side, to be read by one worker. Frees itself. */
 struct leaf_run {
 	struct task task;
 	struct scrub_stripe *stripe;
 	unsigned extent;
-	unsigned first, count;      /* entries */
-	struct leaf_entry *entries; /* to be filled in; NULL: compare with the table */
+	unsigned pages;        /* in front of the leaves: all of the extent's, or 0 */
+	unsigned first, count; /* entries */
 };
 
-static uint64_t run_bytes(const struct leaf_run *run)
+static uint64_t run_offset(const struct leaf_run *run)
+{
+	const struct stripe_info *info = run->stripe->view.info;
+
+	return run->pages ? extent_offset(info, run->extent)
+			  : entry_offset(info, run->extent, run->first);
+}
+
+static uint64_t run_end(const struct leaf_run *run)
 {
 	const struct stripe_info *info = run->stripe->view.info;
 	unsigned last = run->first + run->count - 1;
 
-	return entry_offset(info, run->extent, last) -
-	       entry_offset(info, run->extent, run->first) +
+	if (run->count == 0)
+		return run_offset(run) + (uint64_t)PAGE_SIZE_BYTES * run->pages;
+	return entry_offset(info, run->extent, last) +
 	       entry_size(info, run->extent, last);
+}
+
+/* ---- who waits for the pages ---- */
+
+static bool is_known(const struct scrub_stripe *stripe, unsigned extent)
+{
+	return __atomic_load_n(&stripe->extents[extent].known, __ATOMIC_ACQUIRE);
+}
+
+static void tell_known(struct scrub_stripe *stripe, unsigned extent)
+{
+	mutex_scope(&stripe->mutex);
+	__atomic_store_n(&stripe->extents[extent].known, true, __ATOMIC_RELEASE);
+	cond_broadcast(&stripe->changed);
+}
+
+/* False if reading them failed, which ends the scrub. */
+static bool wait_until_known(struct scrub_stripe *stripe, unsigned extent)
+{
+	if (!is_known(stripe, extent)) { /* seldom */
+		mutex_scope(&stripe->mutex);
+		while (!is_known(stripe, extent))
+			cond_wait(&stripe->changed, &stripe->mutex);
+	}
+	return stripe->extents[extent].table;
+}
+
+/* ---- leaves ---- */
+
+/* Compare leaf @entry with the table. Its row's sums are begun when the first of it is bad. */
+static void compare(const struct leaf_run *run, unsigned entry, const uint8_t *bytes,
+		    bool whole)
+{
+	struct scrub_stripe *stripe = run->stripe;
+	const struct scrub_extent *known = &stripe->extents[run->extent];
+	uint32_t size = entry_size(stripe->view.info, run->extent, entry);
+	unsigned first = row_entry(stripe->view.info, run->extent, 0);
+	bool sound =
+		whole && leaf_entry_matches(&known->table->entries[entry], bytes, size);
+
+	known->leaves[entry] = sound ? LEAF_SOUND : LEAF_BAD;
+	if (entry < first)
+		return; /* parity of pages is in no row */
+	if (sound)
+		row_sums_offer(stripe->sums, run->extent, entry - first, bytes);
+	else
+		row_sums_open(stripe->sums, entry - first);
 }
 
 /* What is at @bytes of leaf @entry, @whole if all of it was readable. */
@@ -51,54 +115,82 @@ static void judge(const struct leaf_run *run, unsigned entry, const uint8_t *byt
 	const struct scrub_extent *known = &run->stripe->extents[run->extent];
 	uint32_t size = entry_size(run->stripe->view.info, run->extent, entry);
 
-	if (run->entries) {
-		leaf_entry_fill(&run->entries[entry], bytes, size);
-		known->leaves[entry] = whole ? LEAF_UNKNOWN : LEAF_BAD;
-	} else {
-		bool sound = whole && leaf_entry_matches(&known->table->entries[entry],
-							 bytes, size);
-
-		known->leaves[entry] = sound ? LEAF_SOUND : LEAF_BAD;
+	if (known->table->verified) {
+		compare(run, entry, bytes, whole);
+		return;
 	}
+	leaf_entry_fill(&known->medium[entry], bytes, size);
+	known->leaves[entry] = whole ? LEAF_UNKNOWN : LEAF_BAD;
 }
 
-/* Each leaf alone, sector by sector where that is needed. */
+/* ---- reading ---- */
+
+/* The pages, and each leaf alone; sector by sector where that is needed. */
 static int read_singly(const struct leaf_run *run, uint8_t *buffer, struct error *err)
 {
 	struct stripe_view view = scrub_task_view(run->stripe);
+	uint16_t readable;
+	int r = 0;
 
-	for (unsigned i = run->first; i < run->first + run->count; i++) {
-		uint32_t size = entry_size(view.info, run->extent, i);
-		unsigned sectors = size / PAGE_SIZE_BYTES;
-		uint16_t readable;
-		int r = view_read(&view, entry_offset(view.info, run->extent, i), buffer,
-				  sectors, &readable, err);
+	if (run->pages) {
+		r = view_read(&view, run_offset(run), buffer, run->pages, &readable, err);
+		if (r == 0)
+			r = scrub_pages_take(run->stripe, run->extent, buffer, readable,
+					     err);
+		if (r < 0)
+			return r;
+		tell_known(run->stripe, run->extent);
+	} else if (!wait_until_known(run->stripe, run->extent)) {
+		return 0; /* that task has the error */
+	}
+	for (unsigned i = run->first; i < run->first + run->count && r == 0; i++) {
+		unsigned sectors =
+			entry_size(view.info, run->extent, i) / PAGE_SIZE_BYTES;
+
+		r = view_read(&view, entry_offset(view.info, run->extent, i), buffer,
+			      sectors, &readable, err);
+		if (r == 0)
+			judge(run, i, buffer,
+			      readable == (uint16_t)((1u << sectors) - 1));
+	}
+	return r;
+}
+
+/* All of the run is at @bytes. */
+static int take_run(const struct leaf_run *run, const uint8_t *bytes, struct error *err)
+{
+	const struct stripe_info *info = run->stripe->view.info;
+	uint64_t offset = run_offset(run);
+
+	if (run->pages) {
+		int r = scrub_pages_take(run->stripe, run->extent, bytes, UINT16_MAX,
+					 err);
 
 		if (r < 0)
 			return r;
-		judge(run, i, buffer, readable == (uint16_t)((1u << sectors) - 1));
+		tell_known(run->stripe, run->extent);
+	} else if (!wait_until_known(run->stripe, run->extent)) {
+		return 0; /* that task has the error */
 	}
+	for (unsigned i = run->first; i < run->first + run->count; i++)
+		judge(run, i, bytes + (entry_offset(info, run->extent, i) - offset),
+		      true);
 	return 0;
 }
 
 static int read_run(const struct leaf_run *run, uint8_t *buffer, struct error *err)
 {
-	const struct stripe_view *view = &run->stripe->view;
-	uint64_t offset = entry_offset(view->info, run->extent, run->first);
-	size_t size = run_bytes(run);
+	uint64_t offset = run_offset(run);
+	size_t size = (size_t)(run_end(run) - offset);
 	size_t got;
 	int r;
 
 	scrub_pace(run->stripe->scrub, size);
-	r = backend_scan(view->backend, offset, buffer, size, &got, err);
+	r = backend_scan(run->stripe->view.backend, offset, buffer, size, &got, err);
 	if (r < 0 && !is_medium_error(r))
 		return r;
-	if (r < 0 || got < size)
-		return read_singly(run, buffer, err);
-	for (unsigned i = run->first; i < run->first + run->count; i++)
-		judge(run, i,
-		      buffer + (entry_offset(view->info, run->extent, i) - offset), true);
-	return 0;
+	return r < 0 || got < size ? read_singly(run, buffer, err)
+				   : take_run(run, buffer, err);
 }
 
 static int run_task(struct task *task, unsigned worker, struct error *err)
@@ -111,50 +203,50 @@ static int run_task(struct task *task, unsigned worker, struct error *err)
 		r = read_run(run, scrub->buffers[worker].data, err);
 	else
 		r = scrub_interrupted(err);
+	if (run->pages && r < 0)
+		tell_known(run->stripe, run->extent);
 	free(run);
 	return r;
 }
 
-/* Hand the leaves of @extent to the pool. */
-static int submit(struct scrub_stripe *stripe, unsigned extent,
-		  struct leaf_entry *entries, struct error *err)
+/* ---- handing out ---- */
+
+static int submit(struct scrub_stripe *stripe, const struct leaf_run *what,
+		  struct error *err)
 {
 	struct pool *pool = stripe->scrub->options->pool;
-	unsigned total = extent_entry_count(stripe->view.info, extent);
+	unsigned ahead = TASKS_AHEAD * pool_threads(pool);
+	struct leaf_run *run = malloc(sizeof(*run));
 
-	for (unsigned first = 0; first < total; first += TASK_LEAVES) {
-		struct leaf_run *run = calloc(1, sizeof(*run));
-
-		if (!run)
-			return error_set_errno(err, -ENOMEM, "a task");
-		run->task.run = run_task;
-		run->stripe = stripe;
-		run->extent = extent;
-		run->first = first;
-		run->count = total - first < TASK_LEAVES ? total - first : TASK_LEAVES;
-		run->entries = entries;
-		task_group_wait_at_most(&stripe->group, TASKS_AHEAD * pool_threads(pool));
-		pool_submit(pool, &stripe->group, &run->task);
-	}
+	if (!run)
+		return error_set_errno(err, -ENOMEM, "a task");
+	*run = *what;
+	run->task.run = run_task;
+	/* In bulk, so that this thread is not woken for each of them. */
+	if (task_group_pending(&stripe->group) >= ahead)
+		task_group_wait_at_most(&stripe->group, ahead / 2);
+	pool_submit(pool, &stripe->group, &run->task);
 	return 0;
 }
 
 int scrub_leaves_check(struct scrub_stripe *stripe, unsigned extent, struct error *err)
 {
-	return submit(stripe, extent, NULL, err);
-}
+	unsigned total = extent_entry_count(stripe->view.info, extent);
+	unsigned pages = extent_page_count(stripe->view.info, extent);
+	unsigned next = 0;
+	int r = 0;
 
-int scrub_leaves_describe(struct scrub_stripe *stripe, unsigned extent,
-			  struct leaf_entry *entries, struct error *err)
-{
-	struct error why = { 0 };
-	int r = submit(stripe, extent, entries, err);
-	int worse = task_group_wait(&stripe->group, &why);
+	for (; r == 0 && (pages > 0 || next < total); pages = 0) {
+		unsigned room = (BACKEND_SCAN_MAX - pages * PAGE_SIZE_BYTES) / LEAF_SIZE;
+		struct leaf_run run = { .stripe = stripe,
+					.extent = extent,
+					.pages = pages,
+					.first = next,
+					.count = total - next < room ? total - next
+								     : room };
 
-	if (r == 0 && worse < 0) {
-		if (err)
-			*err = why;
-		r = worse;
+		r = submit(stripe, &run, err);
+		next += run.count;
 	}
 	return r;
 }

@@ -110,30 +110,34 @@ static bool page_is_right(const struct scrub_stripe *stripe, unsigned extent,
 	return says_the_same(stripe, extent, number, bytes);
 }
 
-int scrub_pages_check(struct scrub_stripe *stripe, unsigned extent, struct error *err)
+/* Its leaves are described as they are instead. */
+static int begin_description(struct scrub_extent *known, struct error *err)
 {
-	struct stripe_view *view = &stripe->view;
+	known->medium = calloc(known->table->count, sizeof(*known->medium));
+	return known->medium ? 0 : error_set_errno(err, -ENOMEM, "table");
+}
+
+int scrub_pages_take(struct scrub_stripe *stripe, unsigned extent, const uint8_t *bytes,
+		     uint16_t readable, struct error *err)
+{
+	struct stripe_view view = scrub_task_view(stripe);
 	struct scrub_extent *known = &stripe->extents[extent];
-	unsigned count = extent_page_count(view->info, extent);
-	uint8_t *buffer =
-		stripe->scrub->buffers[pool_threads(stripe->scrub->options->pool)].data;
-	uint16_t readable;
+	unsigned count = extent_page_count(view.info, extent);
 	int r;
 
-	scrub_pace(stripe->scrub, (uint64_t)count * PAGE_SIZE_BYTES);
-	r = view_read(view, extent_offset(view->info, extent), buffer, count, &readable,
-		      err);
+	r = extent_table_from(&view, extent, bytes, &known->table, err);
 	if (r < 0)
 		return r;
-	r = table_cache_get(stripe->tables, view, extent, &known->table, err);
-	if (r < 0)
-		return r;
+	if (known->table->verified)
+		table_cache_put(stripe->tables, &view, extent, known->table);
+	else
+		r = begin_description(known, err);
 	for (unsigned i = 0; i < count; i++)
 		if (!(readable & 1u << i) ||
 		    !page_is_right(stripe, extent, i,
-				   buffer + (size_t)i * PAGE_SIZE_BYTES))
+				   bytes + (size_t)i * PAGE_SIZE_BYTES))
 			known->bad_pages |= (uint16_t)(1u << i);
-	return 0;
+	return r;
 }
 
 /* ---- repair ---- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* The pages of a stripe under scrub. Each follows from the records and, for a table, from the
- * verified entries, so that it can be made again without its row. One thread.
+ * verified entries, so that it can be made again without its row. One thread, but for what a
+ * task does.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,8 +10,10 @@
 struct error;
 struct scrub_stripe;
 
-/* Load the table of @extent and look at all its pages. */
-int scrub_pages_check(struct scrub_stripe *stripe, unsigned extent, struct error *err);
+/* Take the table of @extent from its pages, which were just read to @bytes, and look at all
+ * of them. Bits of @readable: the pages that could be read; the others are zeroes. A task's. */
+int scrub_pages_take(struct scrub_stripe *stripe, unsigned extent, const uint8_t *bytes,
+		     uint16_t readable, struct error *err);
 
 /* Rebuild what is bad among the pages of all extents. */
 int scrub_pages_repair(struct scrub_stripe *stripe, struct error *err);

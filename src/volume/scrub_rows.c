@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Up to sixteen rows are decoded together, so that a lost extent costs reads of a MiB and not
- * of a leaf, and a session of repair brings back many leaves. For each row any k leaves do;
- * those of the first shards that were found sound are taken, and all bad ones are solved for
- * at once. The results must match their entries, so a leaf that changed since it was found
- * sound does no harm.
+/* What scrubbing has gathered in a row's sums (scrub_sums.h) need not be read again; the rest of
+ * the sound leaves is, and of parity as much as is needed: k leaves in all. Then the bad ones are
+ * solved for at once. The results must match their entries, so a leaf that changed since it was
+ * found sound does no harm.
+ *
+ * Up to sixteen rows are done together, so that a lost extent costs reads of a MiB and not of a
+ * leaf, and a session of repair brings back many leaves.
  *
  * What that does not give (more than m leaves of the row are bad, or a result is wrong) is
  * tried leaf by leaf with leaf_repair(), which knows columns and doubt.
@@ -16,11 +18,11 @@
 #include "base/error.h"
 #include "chunker/parity.h"
 #include "volume/backend_scan.h"
-#include "volume/codeword.h"
 #include "volume/extent_table.h"
 #include "volume/leaf_repair.h"
 #include "volume/mend.h"
 #include "volume/scrub_stripe.h"
+#include "volume/scrub_sums.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -51,22 +53,17 @@ struct rows {
 	struct scrub_stripe *stripe;
 	struct stripe_view view; /* with a tally of its own */
 	unsigned first, count;
-	uint8_t *data;                      /* a leaf for each shard and row */
-	uint8_t *outs;                      /* results that are not settled yet */
-	uint8_t *spare;                     /* one leaf */
-	uint16_t have[CODEWORD_SHARDS_MAX]; /* rows whose leaf is in @data */
-	uint16_t zero[CODEWORD_SHARDS_MAX]; /* rows whose leaf is zero by definition */
-	unsigned need[RUN_ROWS_MAX];        /* shards that are missing to k */
+	struct row_sum *sums[RUN_ROWS_MAX]; /* of the stripe, or: */
+	struct row_sum own[RUN_ROWS_MAX];   /* for rows that were not open */
+	unsigned need[RUN_ROWS_MAX]; /* parity leaves that are missing to solve it */
+	uint8_t *leaves;             /* of one extent, as they are read */
+	uint8_t *outs;               /* results that are not settled yet */
+	uint8_t *spare;              /* one leaf */
 	struct damage damages[BATCH_MAX];
 	struct scrub_finding findings[BATCH_MAX];
 	unsigned entries[BATCH_MAX];
 	unsigned batch;
 };
-
-static uint8_t *leaf_at(const struct rows *rows, unsigned shard, unsigned i)
-{
-	return rows->data + ((size_t)shard * rows->work->rows + i) * LEAF_SIZE;
-}
 
 static uint8_t *state_of(const struct scrub_stripe *stripe, unsigned extent, unsigned row)
 {
@@ -100,20 +97,18 @@ static bool is_sound(const struct rows *rows, unsigned extent, unsigned row)
 	return state == LEAF_SOUND || state == LEAF_REPAIRED;
 }
 
-/* Bytes of row @row's codeword: those of parity are the longest. */
-static uint32_t word_size(const struct rows *rows, unsigned row)
-{
-	return row_size(rows->view.info, rows->view.info->data_count, row);
-}
-
 /* ---- gathering ---- */
+
+static uint8_t *leaf_at(const struct rows *rows, unsigned i)
+{
+	return rows->leaves + (size_t)i * LEAF_SIZE;
+}
 
 /* Read rows [low, high] of the run from @extent; those that can't be read go from *bits. */
 static int read_rows(struct rows *rows, unsigned extent, unsigned low, unsigned high,
 		     uint16_t *bits, struct error *err)
 {
 	const struct stripe_info *info = rows->view.info;
-	unsigned shard = extent_shard(info, extent);
 	unsigned entry = row_entry(info, extent, rows->first + low);
 	uint64_t offset = entry_offset(info, extent, entry);
 	size_t size = (size_t)(high - low) * LEAF_SIZE +
@@ -122,8 +117,7 @@ static int read_rows(struct rows *rows, unsigned extent, unsigned low, unsigned 
 	int r;
 
 	scrub_pace(rows->stripe->scrub, size);
-	r = backend_scan(rows->view.backend, offset, leaf_at(rows, shard, low), size,
-			 &got, err);
+	r = backend_scan(rows->view.backend, offset, leaf_at(rows, low), size, &got, err);
 	if (r < 0 && !is_medium_error(r))
 		return r;
 	if (r == 0 && got == size)
@@ -134,7 +128,7 @@ static int read_rows(struct rows *rows, unsigned extent, unsigned low, unsigned 
 		uint16_t readable;
 
 		r = view_read(&rows->view, offset + (uint64_t)(i - low) * LEAF_SIZE,
-			      leaf_at(rows, shard, i), sectors, &readable, err);
+			      leaf_at(rows, i), sectors, &readable, err);
 		if (r < 0)
 			return r;
 		if (readable != (uint16_t)((1u << sectors) - 1))
@@ -143,75 +137,57 @@ static int read_rows(struct rows *rows, unsigned extent, unsigned low, unsigned 
 	return 0;
 }
 
-/* The rows for which the leaf of @extent is wanted: sound, and k are not together yet. */
-static uint16_t useful_rows(struct rows *rows, unsigned shard, unsigned extent)
+/* Whether the leaf of @extent is to be added to the sums of row @i of the run. */
+static bool is_useful(const struct rows *rows, unsigned extent, unsigned i)
 {
-	const struct stripe_info *info = rows->view.info;
-	uint16_t bits = 0;
+	unsigned row = rows->first + i;
 
-	for (unsigned i = 0; i < rows->count; i++) {
-		unsigned row = rows->first + i;
-
-		if (rows->need[i] == 0)
-			continue;
-		if (row_size(info, extent, row) == 0) {
-			rows->zero[shard] |= (uint16_t)(1u << i);
-			rows->need[i]--;
-		} else if (rows->stripe->extents[extent].table->verified &&
-			   is_sound(rows, extent, row)) {
-			bits |= (uint16_t)(1u << i);
-		}
-	}
-	return bits;
+	return rows->sums[i] && row_size(rows->view.info, extent, row) > 0 &&
+	       rows->stripe->extents[extent].table->verified &&
+	       is_sound(rows, extent, row) && !row_sum_has(rows->sums[i], extent) &&
+	       (!extent_is_parity(rows->view.info, extent) || rows->need[i] > 0);
 }
 
-/* Short leaves end in zeroes, as the code sees them. */
-static void extend(struct rows *rows, unsigned shard, unsigned extent, uint16_t bits)
+/* What adding (or not) the leaf of @extent means for row @i. */
+static void note_shard(struct rows *rows, unsigned extent, unsigned i)
 {
-	for (unsigned i = 0; i < rows->count; i++) {
-		uint32_t size = row_size(rows->view.info, extent, rows->first + i);
+	bool has = rows->sums[i] && row_sum_has(rows->sums[i], extent);
 
-		if (!(bits & 1u << i))
-			continue;
-		memset(leaf_at(rows, shard, i) + size, 0, LEAF_SIZE - size);
+	if (row_size(rows->view.info, extent, rows->first + i) == 0)
+		return;
+	if (!extent_is_parity(rows->view.info, extent))
+		rows->need[i] += !has;
+	else if (has && rows->need[i] > 0)
 		rows->need[i]--;
-	}
 }
 
-static int gather_shard(struct rows *rows, unsigned shard, struct error *err)
+/* Data extents come first: how much parity is needed is known then. */
+static int gather_extent(struct rows *rows, unsigned extent, struct error *err)
 {
-	unsigned extent;
-	uint16_t bits;
-	int r;
+	uint16_t bits = 0;
+	int r = 0;
 
-	if (!shard_extent(rows->view.info, shard, &extent)) {
-		for (unsigned i = 0; i < rows->count; i++)
-			if (rows->need[i] > 0)
-				rows->need[i]--;
-		rows->zero[shard] = UINT16_MAX;
-		return 0;
-	}
-	bits = useful_rows(rows, shard, extent);
-	if (!bits)
-		return 0;
-	r = read_rows(rows, extent, (unsigned)__builtin_ctz(bits),
-		      31 - (unsigned)__builtin_clz(bits), &bits, err);
+	for (unsigned i = 0; i < rows->count; i++)
+		if (is_useful(rows, extent, i))
+			bits |= (uint16_t)(1u << i);
+	if (bits)
+		r = read_rows(rows, extent, (unsigned)__builtin_ctz(bits),
+			      31 - (unsigned)__builtin_clz(bits), &bits, err);
 	if (r < 0)
 		return r;
-	extend(rows, shard, extent, bits);
-	rows->have[shard] = bits;
+	for (unsigned i = 0; i < rows->count; i++) {
+		if (bits & 1u << i)
+			row_sum_add(rows->stripe, rows->sums[i], extent, rows->first + i,
+				    leaf_at(rows, i));
+		note_shard(rows, extent, i);
+	}
 	return 0;
 }
 
 static int gather(struct rows *rows, struct error *err)
 {
-	const struct geometry *geometry = &rows->view.info->geometry;
-
-	for (unsigned i = 0; i < rows->count; i++)
-		rows->need[i] =
-			has_target(rows->work, rows->first + i) ? geometry->data : 0;
-	for (unsigned shard = 0; shard < geometry->data + geometry->parity; shard++) {
-		int r = gather_shard(rows, shard, err);
+	for (unsigned extent = 0; extent < rows->stripe->count; extent++) {
+		int r = gather_extent(rows, extent, err);
 
 		if (r < 0)
 			return r;
@@ -280,30 +256,7 @@ static int repair_singly(struct rows *rows, unsigned extent, unsigned row,
 	return 0;
 }
 
-/* ---- decoding ---- */
-
-/* Solve row @i for the shards @wanted, into consecutive leaves at @out. */
-static bool decode(const struct rows *rows, unsigned i, const unsigned *wanted,
-		   unsigned count, uint8_t *out)
-{
-	const struct geometry *geometry = &rows->view.info->geometry;
-	const uint8_t *shards[CODEWORD_SHARDS_MAX] = { NULL };
-	bool zero[CODEWORD_SHARDS_MAX] = { false };
-	uint8_t *outs[PARITY_MAX_PARITY];
-
-	if (rows->need[i] > 0 || count > geometry->parity)
-		return false;
-	for (unsigned shard = 0; shard < geometry->data + geometry->parity; shard++) {
-		zero[shard] = rows->zero[shard] >> i & 1;
-		if (rows->have[shard] >> i & 1)
-			shards[shard] = leaf_at(rows, shard, i);
-	}
-	for (unsigned n = 0; n < count; n++)
-		outs[n] = out + (size_t)n * LEAF_SIZE;
-	return parity_decode(rows->stripe->code, shards, zero,
-			     word_size(rows, rows->first + i), wanted, count, outs,
-			     NULL) == 0;
-}
+/* ---- solving ---- */
 
 /* The result for one target. */
 static int take(struct rows *rows, unsigned extent, unsigned row, const uint8_t *out,
@@ -325,12 +278,12 @@ static int take(struct rows *rows, unsigned extent, unsigned row, const uint8_t 
 static int run_row(struct rows *rows, unsigned i, struct error *err)
 {
 	unsigned row = rows->first + i;
+	unsigned parity = rows->view.info->geometry.parity;
 	unsigned wanted[CODEWORD_SHARDS_MAX];
 	unsigned extents[CODEWORD_SHARDS_MAX];
-	uint8_t *out =
-		rows->outs + (size_t)i * rows->view.info->geometry.parity * LEAF_SIZE;
+	uint8_t *outs[PARITY_MAX_PARITY];
 	unsigned count = 0;
-	bool decoded;
+	bool solved;
 
 	for (unsigned extent = 0; extent < rows->stripe->count; extent++) {
 		if (!is_target(rows->work, extent, row))
@@ -338,12 +291,15 @@ static int run_row(struct rows *rows, unsigned i, struct error *err)
 		wanted[count] = extent_shard(rows->view.info, extent);
 		extents[count++] = extent;
 	}
-	decoded = count > 0 && decode(rows, i, wanted, count, out);
+	for (unsigned n = 0; n < parity; n++)
+		outs[n] = rows->outs + ((size_t)i * parity + n) * LEAF_SIZE;
+	solved = count > 0 && count <= parity && rows->need[i] == 0 &&
+		 row_sum_solve(rows->stripe, rows->sums[i], row, wanted, count, outs);
 	for (unsigned n = 0; n < count; n++) {
 		int r = 0;
 
-		if (decoded)
-			r = take(rows, extents[n], row, out + (size_t)n * LEAF_SIZE, err);
+		if (solved)
+			r = take(rows, extents[n], row, outs[n], err);
 		else if (!rows->work->describe)
 			r = repair_singly(rows, extents[n], row, err);
 		if (r < 0)
@@ -352,24 +308,43 @@ static int run_row(struct rows *rows, unsigned i, struct error *err)
 	return 0;
 }
 
-static int run_rows(const struct row_run *run, unsigned worker, struct error *err)
+/* Divide the worker's memory, and find the sums: those of the stripe, or new ones. */
+static void rows_init(struct rows *rows, const struct row_run *run, uint8_t *memory)
 {
 	struct row_work *work = run->work;
-	const struct geometry *geometry = &work->stripe->view.info->geometry;
-	size_t shards = geometry->data + geometry->parity;
-	autofree struct rows *rows = calloc(1, sizeof(*rows));
-	int r;
+	size_t parity = work->stripe->view.info->geometry.parity * (size_t)LEAF_SIZE;
 
-	if (!rows)
-		return error_set_errno(err, -ENOMEM, "rows of a stripe");
 	rows->work = work;
 	rows->stripe = work->stripe;
 	rows->view = scrub_task_view(work->stripe);
 	rows->first = run->first;
 	rows->count = run->count;
-	rows->data = work->buffers[worker].data;
-	rows->outs = rows->data + shards * work->rows * LEAF_SIZE;
-	rows->spare = rows->outs + (size_t)geometry->parity * work->rows * LEAF_SIZE;
+	rows->leaves = memory;
+	rows->outs = rows->leaves + (size_t)work->rows * LEAF_SIZE;
+	memory = rows->outs + work->rows * parity;
+	for (unsigned i = 0; i < run->count; i++, memory += parity) {
+		unsigned row = run->first + i;
+
+		if (!has_target(work, row))
+			continue;
+		rows->sums[i] = row_sums_take(work->stripe->sums, row);
+		if (rows->sums[i]->bytes)
+			continue;
+		memset(memory, 0, parity);
+		rows->own[i].bytes = memory;
+		rows->sums[i] = &rows->own[i];
+	}
+	rows->spare = memory;
+}
+
+static int run_rows(const struct row_run *run, unsigned worker, struct error *err)
+{
+	autofree struct rows *rows = calloc(1, sizeof(*rows));
+	int r;
+
+	if (!rows)
+		return error_set_errno(err, -ENOMEM, "rows of a stripe");
+	rows_init(rows, run, run->work->buffers[worker].data);
 	r = gather(rows, err);
 	for (unsigned i = 0; r == 0 && i < rows->count; i++)
 		r = run_row(rows, i, err);
@@ -401,7 +376,7 @@ static uint64_t leaves_for(const struct row_work *work, unsigned rows)
 {
 	const struct geometry *geometry = &work->stripe->view.info->geometry;
 
-	return (uint64_t)rows * (geometry->data + 2 * geometry->parity) + 1;
+	return (uint64_t)rows * (1 + 2 * geometry->parity) + 1;
 }
 
 /* Choose how many rows and how many workers, and take the memory. */

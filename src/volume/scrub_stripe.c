@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A stripe is read once, extent by extent, as it lies: pages, leaves, the gap behind them.
- * Where all of it is right, that was all. Otherwise, with what is bad known by place:
+ * Where all of it is right, that was all. Otherwise, with what is bad known by place, and the
+ * sums of the rows that it is in (scrub_sums.h):
  *
  *   1. tables   An extent whose table could not be put together from its pages and their row
- *               (extent_table_load()) is described anew: from its leaves as they are, and if
+ *               (extent_table_from()) is described anew: from its leaves as they are, and if
  *               that has not the hash that the record gives, from its rows. This is how a
  *               parity extent of which nothing is left comes back.
  *   2. pages    All pages follow from records and tables, so they are made, not decoded.
@@ -29,6 +30,7 @@
 #include "volume/scrub_leaves.h"
 #include "volume/scrub_pages.h"
 #include "volume/scrub_rows.h"
+#include "volume/scrub_sums.h"
 #include "volume/scrub_tables.h"
 #include "volume/table_cache.h"
 
@@ -235,12 +237,16 @@ static void stripe_done(struct scrub_stripe *stripe)
 {
 	for (unsigned i = 0; stripe->extents && i < stripe->count; i++) {
 		extent_table_free(stripe->extents[i].table);
+		free(stripe->extents[i].medium);
 		free(stripe->extents[i].leaves);
 	}
 	free(stripe->extents);
+	row_sums_free(stripe->sums);
 	table_cache_free(stripe->tables);
 	parity_free(stripe->code);
 	task_group_done(&stripe->group);
+	mutex_done(&stripe->mutex);
+	cond_done(&stripe->changed);
 }
 
 /* Bytes of all tables of the stripe in memory, with what their cache adds. */
@@ -271,8 +277,10 @@ static int stripe_init(struct scrub_stripe *stripe, struct error *err)
 	if (r < 0)
 		return r;
 	r = table_cache_new(tables_size(info), &stripe->tables, err);
+	if (r < 0)
+		return r;
 	stripe->view.tables = stripe->tables;
-	return r;
+	return row_sums_new(stripe, &stripe->sums, err);
 }
 
 /* ---- the steps ---- */
@@ -306,17 +314,9 @@ static int check_extent(struct scrub_stripe *stripe, unsigned extent, struct err
 
 	if (scrub_stopped(stripe->scrub))
 		return scrub_interrupted(err);
-	r = scrub_pages_check(stripe, extent, err);
+	r = scrub_leaves_check(stripe, extent, err);
 	if (r < 0)
 		return r;
-	if (stripe->extents[extent].table->verified) {
-		r = scrub_leaves_check(stripe, extent, err);
-		if (r < 0)
-			return r;
-	} else {
-		memset(stripe->extents[extent].leaves, LEAF_UNKNOWN,
-		       extent_entry_count(info, extent));
-	}
 	note_progress(stripe->scrub, extent_bytes(info, extent));
 	return scrub_gap_check(stripe, extent, err);
 }
@@ -473,6 +473,8 @@ int scrub_stripe(struct scrub *scrub, const struct stripe_info *info,
 	if (r < 0)
 		return r;
 	task_group_init(&stripe.group);
+	mutex_init(&stripe.mutex);
+	cond_init(&stripe.changed);
 	r = run(&stripe, err);
 	stripe_done(&stripe);
 	budget_release(budget, size);

@@ -15,6 +15,7 @@
 struct damage;
 struct extent_table;
 struct parity;
+struct row_sums;
 
 enum leaf_state {
 	LEAF_SOUND = 0,
@@ -38,7 +39,10 @@ struct scrub {
 };
 
 struct scrub_extent {
-	struct extent_table *table; /* owned */
+	struct extent_table *table; /* owned; NULL if reading its pages failed */
+	bool known;                 /* its pages have been looked at; atomic */
+	struct leaf_entry *medium;  /* owned: what the leaves were found to be, by entry;
+				     * NULL if the table was verified by its pages */
 	uint16_t bad_pages; /* bit per page that is not what it must be on the medium */
 	uint8_t *leaves;    /* enum leaf_state, by entry of the table */
 };
@@ -52,7 +56,10 @@ struct scrub_stripe {
 	unsigned count; /* of extents */
 	struct scrub_extent *extents;
 	struct parity *code;
+	struct row_sums *sums;
 	struct table_cache *tables;
+	struct mutex mutex;  /* of those who wait for extents[].known */
+	struct cond changed; /* one of them became true */
 	struct task_group group;
 	struct scrub_stripe_result result;
 };

@@ -14,7 +14,6 @@
 
 #include "base/error.h"
 #include "volume/extent_table.h"
-#include "volume/scrub_leaves.h"
 #include "volume/scrub_pages.h"
 #include "volume/scrub_rows.h"
 #include "volume/scrub_stripe.h"
@@ -24,43 +23,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Take @entries for the table of @extent if they have the hash that the record gives. The
- * leaves are judged by it then. */
-static void adopt_table(struct scrub_stripe *stripe, unsigned extent,
-			const struct leaf_entry *medium, const struct leaf_entry *entries)
+/* Take the table of @extent, as it was put together, for the right one if it has the hash that
+ * the record gives. The leaves are judged by it then. */
+static void adopt_table(struct scrub_stripe *stripe, unsigned extent)
 {
 	struct scrub_extent *known = &stripe->extents[extent];
 	struct extent_table *table = known->table;
 	struct hash hash;
 
-	extent_hash(entries, table->count, &hash);
+	extent_hash(table->entries, table->count, &hash);
 	if (!hash_equal(&hash, &stripe->view.info->extents[extent].hash))
 		return;
-	memcpy(table->entries, entries, table->count * sizeof(*entries));
 	table->verified = true;
 	table_cache_put(stripe->tables, &stripe->view, extent, table);
 	for (unsigned i = 0; i < table->count; i++)
 		if (known->leaves[i] == LEAF_UNKNOWN)
-			known->leaves[i] =
-				memcmp(&medium[i], &entries[i], sizeof(*entries)) == 0
-					? LEAF_SOUND
-					: LEAF_BAD;
+			known->leaves[i] = memcmp(&known->medium[i], &table->entries[i],
+						  sizeof(*known->medium)) == 0
+						   ? LEAF_SOUND
+						   : LEAF_BAD;
 }
 
-/* An extent without a verified table that is being described. The table holds the entries in
- * the making, @medium what the leaves are. */
-static int describe_from_leaves(struct scrub_stripe *stripe, unsigned extent,
-				struct leaf_entry *medium, struct error *err)
+/* From what the leaves were found to be. If that is not the table, it is what the table, which
+ * holds the entries in the making, begins with. */
+static void describe_from_leaves(struct scrub_stripe *stripe, unsigned extent)
 {
-	struct extent_table *table = stripe->extents[extent].table;
-	int r;
+	const struct scrub_extent *known = &stripe->extents[extent];
+	struct extent_table *table = known->table;
 
-	r = scrub_leaves_describe(stripe, extent, medium, err);
-	if (r < 0)
-		return r;
-	memcpy(table->entries, medium, table->count * sizeof(*medium));
-	adopt_table(stripe, extent, medium, table->entries);
-	return 0;
+	memcpy(table->entries, known->medium, table->count * sizeof(*known->medium));
+	adopt_table(stripe, extent);
 }
 
 /* The entries of the page area of parity extent @extent, if its pages are all known. */
@@ -82,8 +74,7 @@ static int describe_parity_pages(struct scrub_stripe *stripe, unsigned extent,
 
 /* Describe from the rows what is left. Each table that comes back may make rows complete that
  * another one needs: 1 if one did. */
-static int describe_from_rows(struct scrub_stripe *stripe, struct leaf_entry **mediums,
-			      struct error *err)
+static int describe_from_rows(struct scrub_stripe *stripe, struct error *err)
 {
 	int progress = 0;
 	int r;
@@ -98,52 +89,27 @@ static int describe_from_rows(struct scrub_stripe *stripe, struct leaf_entry **m
 		r = describe_parity_pages(stripe, i, err);
 		if (r < 0)
 			return r;
-		adopt_table(stripe, i, mediums[i], table->entries);
+		adopt_table(stripe, i);
 		progress |= table->verified;
 	}
 	return r < 0 ? r : progress;
 }
 
-static int recover_extents(struct scrub_stripe *stripe, struct leaf_entry **mediums,
-			   struct error *err)
+int scrub_tables_recover(struct scrub_stripe *stripe, struct error *err)
 {
-	int r;
+	bool any = false;
+	int r = 0;
 
 	for (unsigned i = 0; i < stripe->count; i++) {
 		if (stripe->extents[i].table->verified)
 			continue;
-		r = describe_from_leaves(stripe, i, mediums[i], err);
-		if (r < 0)
-			return r;
+		describe_from_leaves(stripe, i);
+		any |= !stripe->extents[i].table->verified;
 	}
+	if (!any)
+		return 0;
 	do {
-		r = describe_from_rows(stripe, mediums, err);
+		r = describe_from_rows(stripe, err);
 	} while (r > 0);
-	return r;
-}
-
-int scrub_tables_recover(struct scrub_stripe *stripe, struct error *err)
-{
-	autofree struct leaf_entry **mediums =
-		calloc(stripe->count, sizeof(struct leaf_entry *));
-	bool any = false;
-	int r = 0;
-
-	if (!mediums)
-		return error_set_errno(err, -ENOMEM, "tables");
-	for (unsigned i = 0; i < stripe->count && r == 0; i++) {
-		const struct extent_table *table = stripe->extents[i].table;
-
-		if (table->verified)
-			continue;
-		any = true;
-		mediums[i] = calloc(table->count, sizeof(*mediums[i]));
-		if (!mediums[i])
-			r = error_set_errno(err, -ENOMEM, "tables");
-	}
-	if (r == 0 && any)
-		r = recover_extents(stripe, mediums, err);
-	for (unsigned i = 0; i < stripe->count; i++)
-		free(mediums[i]);
 	return r;
 }

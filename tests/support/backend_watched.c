@@ -197,6 +197,7 @@ static int watched_read(struct backend *backend, uint64_t offset, void *data, si
 
 	pthread_mutex_lock(&watch->mutex);
 	bad = touches_bad(watch, offset, size);
+	watch->read_bytes += size;
 	pthread_mutex_unlock(&watch->mutex);
 	if (bad)
 		return error_set(err, -EIO, "injected bad sector");

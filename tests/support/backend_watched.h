@@ -28,6 +28,7 @@ struct watch {
 	unsigned writes;
 	uint64_t offsets[WATCHED_WRITES_MAX]; /* of the writes */
 	size_t read_largest, write_largest;   /* bytes */
+	uint64_t read_bytes;                  /* but for those of repair sessions */
 
 	enum watched_step fail_step; /* 0: none */
 	int fail_code;
