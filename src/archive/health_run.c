@@ -12,6 +12,7 @@
 #include "archive/archive.h"
 #include "archive/health_log.h"
 #include "archive/lock.h"
+#include "archive/outer_read.h"
 #include "base/clock.h"
 #include "base/crash_point.h"
 #include "base/error.h"
@@ -19,6 +20,7 @@
 #include "volume/backend.h"
 #include "volume/chain.h"
 #include "volume/record_completion.h"
+#include "volume/stripe_view.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -202,9 +204,21 @@ static bool stopped(void *context)
 
 /* ---- a volume ---- */
 
+/* What a volume has lost for good may be in a group of the outer code. */
+static int rescue(void *context, uint64_t log_offset, void *data, size_t size,
+		  struct error *err)
+{
+	const struct health_run *run = context;
+
+	return outer_read(archive_volumes(run->archive),
+			  &run->report->volumes[run->volume].uuid, log_offset, data, size,
+			  err);
+}
+
 static int scrub(struct health_run *run, struct backend *backend,
 		 struct scrub_report *report_out, struct error *err)
 {
+	const struct stripe_rescue from_groups = { .read = rescue, .context = run };
 	const struct scrub_options options = {
 		.backend = backend,
 		.volume = run->report->volumes[run->volume].uuid,
@@ -213,6 +227,7 @@ static int scrub(struct health_run *run, struct backend *backend,
 		.repair = !run->options->check,
 		.one_pass = run->options->one_pass,
 		.rate = run->options->rate,
+		.rescue = &from_groups,
 		.observer = { wanted, found, stripe, progress, stopped, run },
 	};
 	size_t first;

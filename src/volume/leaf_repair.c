@@ -11,6 +11,8 @@
  *   strict   If that gives a leaf with right CRCs and a wrong hash, some CRC lied: once
  *            more, with whole leaves only, each checked by its own BLAKE3.
  *
+ * Then view->rescue is asked, if there is one: what it gives must match the hash, too.
+ *
  * Extents that were not written, and sectors beyond the end of a leaf, are zero by
  * definition and need no reading.
  */
@@ -18,6 +20,7 @@
 
 #include "base/error.h"
 #include "chunker/parity.h"
+#include "chunker/skippable.h"
 #include "volume/codeword.h"
 #include "volume/extent_table.h"
 #include "volume/stripe_view.h"
@@ -346,6 +349,51 @@ static int repair_strictly(struct row *row, uint8_t *data, struct error *err)
 	return solve_row(row, sector_bits(0, row->size / PAGE_SIZE_BYTES), data, err);
 }
 
+/* The padding frame's header behind the payload, as far as it lies in the leaf that begins at
+ * byte @start of the extent's leaf area. */
+static void put_padding(const struct stripe_info *info, unsigned extent, uint32_t start,
+			uint8_t *data, uint32_t size)
+{
+	const struct extent_info *own = &info->extents[extent];
+	uint64_t front = (uint64_t)PAGE_SIZE_BYTES * geometry_data_pages(&info->geometry);
+	uint64_t end = info->geometry.stride;
+	uint8_t header[SKIPPABLE_HEADER_SIZE];
+
+	if (info->geometry.parity == 0 && extent + 1 == info->data_count)
+		end = front + own->area_size; /* nothing follows */
+	skippable_put(header, SKIPPABLE_PADDING,
+		      (uint32_t)(end - front - own->payload_size - sizeof(header)));
+	for (uint32_t i = 0; i < sizeof(header); i++) {
+		uint32_t at = own->payload_size + i;
+
+		if (at >= start && at - start < size)
+			data[at - start] = header[i];
+	}
+}
+
+/* The leaf from view->rescue: payload, then what follows from the stripe. */
+static int rescue_leaf(const struct row *row, uint8_t *data, struct error *err)
+{
+	const struct stripe_view *view = row->view;
+	const struct stripe_info *info = view->info;
+	uint32_t start = row->number * LEAF_SIZE;
+	uint32_t payload = info->extents[row->extent].payload_size;
+	uint64_t log_offset = info->log_start + start;
+	int r = 0;
+
+	for (unsigned i = 0; i < row->extent; i++)
+		log_offset += info->extents[i].payload_size;
+	memset(data, 0, row->size);
+	if (payload > start)
+		r = view->rescue->read(
+			view->rescue->context, log_offset, data,
+			payload - start < row->size ? payload - start : row->size, err);
+	if (r < 0)
+		return -EBADMSG; /* nothing can be had there */
+	put_padding(info, row->extent, start, data, row->size);
+	return leaf_entry_matches(row->entry, data, row->size) ? 0 : -EBADMSG;
+}
+
 int leaf_repair(struct stripe_view *view, unsigned extent, unsigned number,
 		const struct leaf_entry *entry, uint8_t *data, struct error *err)
 {
@@ -367,6 +415,8 @@ int leaf_repair(struct stripe_view *view, unsigned extent, unsigned number,
 	r = bad ? repair_by_crc(&row, bad, data, err) : 1;
 	if (r > 0)
 		r = repair_strictly(&row, data, err);
+	if (r == -EBADMSG && view->rescue && !extent_is_parity(view->info, extent))
+		r = rescue_leaf(&row, data, err);
 	if (r == -EBADMSG)
 		return error_set(
 			err, r,

@@ -13,6 +13,7 @@ struct stripe_view;
 /* Make @data, row @row of @extent as it was read (zeroes where it could not be), what
  * @entry describes. Takes up to k + m leaves of memory for the time of the call. Sectors
  * that already agree with @entry are kept. The caller counts the repair.
+ * What is beyond its row is asked of view->rescue.
  * -EBADMSG if the damage is beyond repair; @data is undefined then. */
 int leaf_repair(struct stripe_view *view, unsigned extent, unsigned row,
 		const struct leaf_entry *entry, uint8_t *data, struct error *err);

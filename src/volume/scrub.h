@@ -18,6 +18,7 @@ struct backend;
 struct budget;
 struct error;
 struct pool;
+struct stripe_rescue;
 
 enum scrub_kind {
 	SCRUB_HEADER_PAGE, /* of an extent */
@@ -84,7 +85,9 @@ struct scrub_options {
 	/* Going back is dear: gather what repairs need while all is read the first time, whether
 	 * it will be needed or not (scrub_sums.h). */
 	bool one_pass;
-	uint64_t rate; /* bytes a second at most; 0: as fast as it goes */
+	const struct stripe_rescue
+		*rescue; /* for what a stripe can't repair by itself; or NULL */
+	uint64_t rate;   /* bytes a second at most; 0: as fast as it goes */
 	struct scrub_observer observer; /* any function may be NULL */
 };
 

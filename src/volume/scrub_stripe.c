@@ -94,6 +94,7 @@ struct stripe_view scrub_task_view(const struct scrub_stripe *stripe)
 		.info = stripe->view.info,
 		.authentic = true,
 		.tables = stripe->view.tables,
+		.rescue = stripe->view.rescue,
 	};
 }
 
@@ -457,7 +458,8 @@ int scrub_stripe(struct scrub *scrub, const struct stripe_info *info,
 		.view = { .backend = scrub->options->backend,
 			  .volume = &scrub->options->volume,
 			  .info = info,
-			  .authentic = true },
+			  .authentic = true,
+			  .rescue = scrub->options->rescue },
 		.previous_offset = previous_offset,
 		.previous_hash = *previous_hash,
 		.count = stripe_extent_count(info),

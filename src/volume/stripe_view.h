@@ -31,6 +31,14 @@ struct view_tally {
 		repaired_offset; /* bytes in the volume, of the first repair; 0 if none */
 };
 
+/* Payload bytes of the log from somewhere else, where a stripe's own parity does not suffice;
+ * a leaf's hash decides whether they are right. From any thread. */
+struct stripe_rescue {
+	int (*read)(void *context, uint64_t log_offset, void *data, size_t size,
+		    struct error *err);
+	void *context;
+};
+
 struct stripe_view {
 	struct backend *backend; /* borrowed, like everything here */
 	const struct uuid *volume;
@@ -39,6 +47,7 @@ struct stripe_view {
 			 * its pages have the identity and epoch of @info */
 	struct table_cache *tables;
 	struct write_back *write_back; /* takes what is repaired; NULL: in memory only */
+	const struct stripe_rescue *rescue; /* or NULL */
 	struct view_tally tally;
 };
 

@@ -226,6 +226,21 @@ def test_leaves_beyond_their_own_parity_come_from_the_group(archive, tree, rng):
     assert_cats(archive, tree)
 
 
+@pytest.mark.main
+def test_health_repairs_from_the_group_what_rows_can_not(archive, tree, rng):
+    volume = archive.volumes[1]
+    before = volume.read_bytes()
+    for stripe in read_stripes(volume):
+        for extent in stripe.data if stripe.kind == DATA else []:  # the last leaf, too
+            for leaf in {0, extent.leaf_count - 1}:
+                offset, size = extent.leaf(leaf)
+                write_at(volume, offset, rng.randbytes(size))
+    archive.run('health', '--check', expect=PARTIAL)
+    archive.run('health', expect=PARTIAL)
+    assert volume.read_bytes() == before
+    archive.run('health')
+
+
 @pytest.mark.parametrize('point', POINTS)
 def test_a_kill_at_a_named_step_of_protect_loses_nothing(bare, tree, tmp_path, count, point):
     kills = 0
