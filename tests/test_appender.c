@@ -297,7 +297,6 @@ static void totals_count_payload_and_parity(void **state)
 	struct appender *appender = NULL;
 	struct appender_totals totals;
 	static uint8_t atom[100000] = { 0x50, 0x2a, 0x4d, 0x18 };
-	uint64_t offset;
 
 	atom[4] = (uint8_t)(sizeof(atom) - 8);
 	atom[5] = (uint8_t)((sizeof(atom) - 8) >> 8);
@@ -307,8 +306,7 @@ static void totals_count_payload_and_parity(void **state)
 				       &appender, NULL),
 			 0);
 	assert_int_equal(appender_begin(appender, sizeof(atom), NULL), 0);
-	assert_int_equal(
-		appender_append(appender, ATOM(atom, sizeof(atom)), &offset, NULL), 0);
+	assert_int_equal(appender_append(appender, ATOM(atom, sizeof(atom)), NULL), 0);
 	appender_totals(appender, &totals);
 	assert_int_equal(totals.payload_size, sizeof(atom));
 	assert_int_equal(totals.volumes_filled, 0);

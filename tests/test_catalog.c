@@ -120,11 +120,11 @@ static void newer_versions_are_told_apart_from_damage(void **state)
 	catalog_free(take_ptr(sample->catalog));
 	sample_sql(sample, "PRAGMA user_version = 6");
 	assert_int_equal(open_at(sample->path), -EPROTONOSUPPORT);
-	sample_sql(sample, "PRAGMA user_version = 3");
+	sample_sql(sample, "PRAGMA user_version = 4");
 	assert_int_equal(open_at(sample->path), -EBADMSG);
 	sample_sql(sample, "PRAGMA user_version = 0");
 	assert_int_equal(open_at(sample->path), -EBADMSG);
-	sample_sql(sample, "PRAGMA user_version = 4; PRAGMA application_id = 1");
+	sample_sql(sample, "PRAGMA user_version = 5; PRAGMA application_id = 1");
 	assert_int_equal(open_at(sample->path), -EBADMSG);
 }
 

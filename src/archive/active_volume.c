@@ -19,6 +19,7 @@
  */
 #include "archive/active_volume.h"
 
+#include "archive/head.h"
 #include "archive/places.h"
 #include "archive/volume_folder.h"
 #include "archive/volume_info.h"
@@ -125,6 +126,7 @@ static struct log_writer_options options_of(const struct volume_writing *writing
 		.max_size = writing->config->volume.max_size,
 		.budget = writing->budget,
 		.pool = writing->pool,
+		.sharing = writing->lanes,
 	};
 }
 
@@ -197,9 +199,15 @@ int active_volume_too_small(const struct active_volume *active, uint64_t size,
 
 static int add_member(void *context, const struct volume_row *row)
 {
-	return volume_info_add_member(context, &row->uuid, row->number,
-				      row->label ? row->label : "",
-				      row->role == VOLUME_PARITY);
+	struct volume_info *info = context;
+	int r;
+
+	r = volume_info_add_member(info, &row->uuid, row->number,
+				   row->label ? row->label : "",
+				   row->role == VOLUME_PARITY);
+	if (r == 0)
+		info->members[info->member_count - 1].retired = row->retired;
+	return r;
 }
 
 static int fill_info(const struct active_volume *active, const struct hash *head,
@@ -222,6 +230,8 @@ static int fill_info(const struct active_volume *active, const struct hash *head
 	info->policy.spread = writing->config->parity.spread;
 	info->policy.outer_data = writing->config->volume.outer.data;
 	info->policy.outer_parity = writing->config->volume.outer.parity;
+	info->policy.copies = writing->config->volume.copies;
+	info->policy.min_copies = writing->config->volume.min_copies;
 	if (head)
 		info->head = *head;
 	r = catalog_visit_volumes(writing->catalog, add_member, info, err);
@@ -335,35 +345,42 @@ static int check_end(const struct volume_row *row, const struct record *record,
 			 "catalog. " VOLUME_FILE_FORK_ADVICE);
 }
 
-static bool ends_checkpoint(const struct record *record)
-{
-	return record->checkpoint || record->kind == STRIPE_COMMIT;
-}
-
 #define FOUND (-ECANCELED) /* ends a walk over records */
 
-static int find_begun(void *context, const struct record *record,
-		      const struct stripe_info *own, struct error *err)
+/* Records with a head end an opening checkpoint, or a commit. */
+static int find_head(void *context, const struct record *record,
+		     const struct stripe_info *own, struct error *err)
 {
-	(void)context;
+	struct active_volume *active = context;
+	struct head head = { 0 };
+	int r;
+
 	(void)own;
-	(void)err;
-	return ends_checkpoint(record) ? FOUND : 0;
+	if (!record->head || record->head_size == 0)
+		return 0;
+	r = head_decode(record->head, record->head_size, &head, err);
+	if (r < 0)
+		return r;
+	active->last_head = head.hash;
+	head_done(&head);
+	return FOUND;
 }
 
-/* Whether the volume's opening checkpoint was finished: that is so if there is a checkpoint
- * record, or a commit, which comes only after it. Mostly the last record tells. */
-static int learn_begun(struct active_volume *active, const struct record *last,
-		       struct error *err)
+/* What the last head is that the volume knows, and so whether its opening checkpoint was
+ * finished. Mostly the last record tells. */
+static int learn_head(struct active_volume *active, const struct record *last,
+		      struct error *err)
 {
 	int r;
 
-	active->begun = active->number == 1 || ends_checkpoint(last) ||
-			active->writing.role == VOLUME_PARITY;
+	active->begun = active->writing.role == VOLUME_PARITY;
 	if (active->begun)
 		return 0;
-	r = chain_visit_back(active->backend, &active->uuid, find_begun, NULL, err);
-	active->begun = r == FOUND;
+	r = find_head(active, last, NULL, err);
+	if (r == 0)
+		r = chain_visit_back(active->backend, &active->uuid, find_head, active,
+				     err);
+	active->begun = active->number == 1 || r == FOUND;
 	return r == FOUND ? 0 : r;
 }
 
@@ -386,7 +403,7 @@ static int continue_at_end(struct active_volume *active, const struct volume_row
 		return r;
 	r = check_end(row, record, err);
 	if (r == 0)
-		r = learn_begun(active, record, err);
+		r = learn_head(active, record, err);
 	if (r == 0)
 		r = complete(active->backend, &active->writing, record, &own, err);
 	if (r == 0)

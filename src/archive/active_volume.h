@@ -30,6 +30,7 @@ struct volume_writing {
 	unsigned data;         /* k */
 	unsigned parity;       /* m */
 	enum volume_role role; /* of the volumes; those of parity have no checkpoint */
+	unsigned lanes;        /* volumes that are written to at the same time */
 };
 
 struct active_volume {
@@ -39,7 +40,8 @@ struct active_volume {
 	char *label;     /* owned */
 	char *file;      /* owned; its path (archive/places.h) */
 	bool begun;      /* its opening checkpoint is complete; set by who writes that */
-	bool fresh;      /* nothing was appended behind that; cleared by who appends */
+	struct hash last_head; /* whose tree is on it; zero: none that is known */
+	bool fresh; /* nothing was appended behind that; cleared by who appends */
 	struct backend *backend;
 	struct log_writer *writer;
 };

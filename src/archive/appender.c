@@ -1,94 +1,183 @@
 /* SPDX-License-Identifier: MIT */
-/* One log over many volumes.
+/* One log over many volumes, in as many copies as [volume] copies asks for: each copy is a
+ * lane (archive/lane.h), an active volume in a place of its own. Atoms are handed to all
+ * lanes, each of which hashes, encodes and writes them with a thread of its own, and lie at
+ * another log offset in each.
  *
- * The active volume is the last one, or with an outer code one of k (volume_choice.c). If
- * it is sealed, or full, the next one is made: header, then checkpoint, then the log goes on.
- * A writer may have been killed between any two of these steps, so opening looks at what there
- * is and does the rest:
+ * A lane that fails is given up; the others go on while there are as many as [volume]
+ * min_copies. What it had written stays behind as a tail, or, where records list it, as
+ * copies of their own right. With one copy a failure is a failure.
  *
- *     it is sealed                       see that it is finished, make the next volume
- *     it has no complete checkpoint      write it
- *     else                               append
+ * A commit of several lanes has two steps, each done by all of them at the same time:
  *
- * A commit that rolls over, or comes to another volume than the one before, finds pages of
- * its new tree on other volumes only. Since each volume shall know every name as of its last head, what the new tree has and the volume
- * has not is copied in front of the commit record. Reading pages that only this
- * transaction knows takes a source of its own over the transaction's catalog handle. Its
- * memory is reserved before anything is written: when a volume is full in the middle of a
- * commit, others have taken the rest.
+ *     data flushed on all lanes         too few are left: it fails, and nothing is visible
+ *     commit record on all lanes        from the first one on that is durable it exists
+ *
+ * A kill between two commit records leaves a commit that one volume holds: the next opener
+ * finds it there, the other volume has missed it (lane.c), and health makes up for it. Where
+ * so many records fail that too few are left, the commit exists nonetheless, and is told as
+ * one with too few copies.
  */
 #include "archive/appender.h"
 
-#include "archive/active_volume.h"
 #include "archive/archive.h"
-#include "archive/checkpoint.h"
-#include "archive/head.h"
-#include "archive/source_local.h"
-#include "archive/volume_choice.h"
+#include "archive/lane.h"
+#include "archive/lane_choice.h"
+#include "archive/places.h"
 #include "archive/volume_list.h"
 #include "archive/volume_set.h"
 #include "base/budget.h"
 #include "base/config.h"
 #include "base/crash_point.h"
 #include "base/error.h"
-#include "base/size.h"
-#include "catalog/history.h"
+#include "base/log.h"
 #include "catalog/placement.h"
 
-#include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
-
-#define READING_MEMORY \
-	(SOURCE_TABLES_LEAST + (VOLUME_SET_OPEN_MAX + 1) * VOLUME_SET_TABLES_LEAST)
 
 struct appender {
 	struct archive *archive; /* borrowed */
-	struct budget *reading;  /* READING_MEMORY of the archive's budget */
-	struct volume_writing writing;
-	struct active_volume *active;  /* NULL while there is none */
-	struct appender_totals totals; /* of the volumes filled */
-	bool rolled_over; /* a part of the tree may be on other volumes only */
+	struct lane_setup setup;
+	struct budget *reading; /* LANE_READING_MEMORY of the archive's budget */
+	struct lane lanes[CONFIG_COPIES_MAX];
+	size_t count; /* of them, given up ones included */
+	struct lane_problem *problems;
+	size_t problem_count;
 };
 
-/* Hash of the last head. */
-static int last_head(struct catalog *catalog, struct hash *hash_out, struct error *err)
-{
-	struct commit_row commit = { 0 };
-	int r;
+/* ---- lanes that work, and those that do not ---- */
 
-	r = catalog_get_commit(catalog, VERSION_CURRENT, &commit, err);
-	if (r == CATALOG_END)
-		return error_set(err, -EBADMSG, "the catalog has no commit");
-	if (r < 0)
-		return r;
-	*hash_out = commit.hash;
-	commit_row_done(&commit);
+static size_t working(const struct appender *appender)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < appender->count; i++)
+		count += appender->lanes[i].active != NULL;
+	return count;
+}
+
+static size_t least(const struct appender *appender)
+{
+	return config_min_copies(archive_config(appender->archive));
+}
+
+static size_t wanted(const struct appender *appender)
+{
+	return archive_config(appender->archive)->volume.copies;
+}
+
+static int add_problem(struct appender *appender, size_t place, const struct error *why)
+{
+	const struct places *places = archive_places(appender->archive);
+	struct lane_problem *grown;
+
+	grown = realloc(appender->problems,
+			(appender->problem_count + 1) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	appender->problems = grown;
+	grown[appender->problem_count++] = (struct lane_problem){
+		.place = place < places_count(places) ? places_path(places, place) : "?",
+		.why = *why,
+	};
 	return 0;
 }
 
-static int begin_next(struct appender *appender, const struct volume_choice *choice,
-		      struct error *err)
+static int too_few(const struct appender *appender, const struct lane *lane, int r,
+		   struct error *err)
 {
-	autofree char *label = NULL;
-	struct hash head;
+	char why[ERROR_TEXT_MAX];
+
+	(void)snprintf(why, sizeof(why), "%s", lane->why.text);
+	return error_set(err, r, "%zu of %zu copies, and a commit takes %zu: %s",
+			 working(appender), wanted(appender), least(appender), why);
+}
+
+/* After @r of a lane's call: 0 if the others go on. */
+static int settle(struct appender *appender, struct lane *lane, int r, struct error *why,
+		  struct error *err)
+{
+	if (r >= 0)
+		return 0;
+	lane->code = r;
+	lane->why = *why;
+	lane_done(lane);
+	log_debug("a copy is given up: %s", why->text);
+	if (add_problem(appender, lane->place, why) < 0)
+		return error_set(err, -ENOMEM, "no memory for a problem");
+	if (wanted(appender) == 1 || !lane_is_failure(r)) {
+		if (err)
+			*err = *why;
+		return r;
+	}
+	return working(appender) >= least(appender) ? 0 : too_few(appender, lane, r, err);
+}
+
+static int check_lanes(const struct appender *appender, struct error *err)
+{
+	if (working(appender) > 0 && working(appender) >= least(appender))
+		return 0;
+	return error_set(err, -EIO, "no volume could be begun");
+}
+
+/* Call @step for all lanes that work. */
+typedef int lane_step(struct lane *lane, const void *argument, struct error *err);
+
+static int for_each(struct appender *appender, lane_step *step, const void *argument,
+		    struct error *err)
+{
+	int r = check_lanes(appender, err);
+
+	for (size_t i = 0; r == 0 && i < appender->count; i++) {
+		struct lane *lane = &appender->lanes[i];
+		struct error why = { 0 };
+
+		if (lane->active && !lane->skipped)
+			r = settle(appender, lane, step(lane, argument, &why), &why, err);
+	}
+	return r;
+}
+
+/* ---- opening ---- */
+
+static int reserve_reading(struct appender *appender, struct error *err)
+{
+	struct budget *budget = archive_budget(appender->archive);
 	int r;
 
-	r = last_head(appender->writing.catalog, &head, err);
+	r = budget_reserve(budget, LANE_READING_MEMORY, "reading trees", err);
 	if (r < 0)
 		return r;
-	if (asprintf(&label, "%s-%" PRIu64, choice->first_label, choice->next_number) <
-	    0) {
-		label = NULL; /* undefined after a failure */
-		return error_set(err, -ENOMEM, "no memory for a label");
+	r = budget_new(LANE_READING_MEMORY, &appender->reading);
+	if (r < 0) {
+		budget_release(budget, LANE_READING_MEMORY);
+		return error_set(err, r, "no memory for a budget");
 	}
-	return active_volume_create(&appender->writing,
-				    &(struct volume_plan){ .place = choice->place,
-							   .number = choice->next_number,
-							   .label = label,
-							   .head = &head },
-				    &appender->active, err);
+	appender->setup.reading = appender->reading;
+	return 0;
+}
+
+static void init_setup(struct appender *appender, struct archive *archive,
+		       const struct appender_options *options)
+{
+	struct volume_writing *writing = &appender->setup.writing;
+
+	appender->archive = archive;
+	appender->setup.archive = archive;
+	*writing = (struct volume_writing){
+		.places = archive_places(archive),
+		.config = archive_config(archive),
+		.budget = archive_budget(archive),
+		.pool = archive_pool(archive),
+		.catalog = archive_catalog(archive),
+		.tiered = options->tiered,
+		.data = options->data,
+		.parity = options->parity,
+		.lanes = archive_config(archive)->volume.copies,
+	};
+	archive_id(archive, &writing->archive_id);
 }
 
 /* See that a volume lacks nothing that its writer owed it. It may be on a shelf. */
@@ -100,164 +189,102 @@ static int finish_volume(struct appender *appender, const struct volume_row *row
 
 	r = volume_set_find_file(archive_volumes(appender->archive), &row->uuid, &file,
 				 err);
-	if (r == -ENOMEDIUM)
+	if (r == -ENOMEDIUM || (r < 0 && wanted(appender) > 1))
 		return 0;
 	if (r < 0)
 		return r;
-	return active_volume_finish(&appender->writing, row, file, err);
+	r = active_volume_finish(&appender->setup.writing, row, file, err);
+	return wanted(appender) > 1 && lane_is_failure(r) ? 0 : r;
 }
 
-/* See to the last data volume, and to those that are still open. */
+/* See to the last data volumes, as many as there are copies, and to those that are still
+ * open. */
 static int finish_volumes(struct appender *appender, struct error *err)
 {
 	autovolume_list struct volume_list list = { 0 };
-	bool last = true;
+	size_t last = wanted(appender);
 	int r;
 
-	r = volume_list_load(appender->writing.catalog, &list, err);
+	r = volume_list_load(appender->setup.writing.catalog, &list, err);
 	for (size_t i = list.count; r == 0 && i-- > 0;) {
 		const struct volume_row *row = &list.rows[i];
 
-		if (row->sealed && (row->role != VOLUME_DATA || !last))
+		if (row->sealed && (row->role != VOLUME_DATA || last == 0))
 			continue;
 		r = finish_volume(appender, row, err);
-		if (row->role == VOLUME_DATA)
-			last = false;
+		if (row->role == VOLUME_DATA && last > 0)
+			last--;
 	}
 	return r;
 }
 
-static int open_chosen(struct appender *appender, const struct volume_choice *choice,
-		       struct error *err)
+static int open_lane(struct appender *appender, const struct lane_choice *choice,
+		     struct error *err)
 {
-	autofree char *file = NULL;
-	int r;
+	struct lane *lane = &appender->lanes[appender->count];
+	struct error why = { 0 };
+	int r = choice->code;
 
-	r = volume_set_find_file(archive_volumes(appender->archive), &choice->row.uuid,
-				 &file, err);
-	if (r < 0)
-		return r;
-	return active_volume_open(&appender->writing, &choice->row, file,
-				  &appender->active, err);
-}
-
-/* A source that reads what the transaction knows, from any volume. */
-static int open_reading(struct appender *appender, struct volume_set **volumes_out,
-			struct source **source_out, struct error *err)
-{
-	struct volume_set_options options = {
-		.places = appender->writing.places,
-		.archive_id = appender->writing.archive_id,
-		.catalog = appender->writing.catalog,
-		.budget = appender->reading,
-		.frugal = true,
-	};
-	autoptr(volume_set) volumes = NULL;
-	int r;
-
-	r = volume_set_new(&options, &volumes, err);
-	if (r < 0)
-		return r;
-	r = source_local_new(volumes, options.budget, source_out, err);
-	if (r < 0)
-		return r;
-	*volumes_out = take_ptr(volumes);
-	return 0;
-}
-
-static int write_checkpoint(struct appender *appender, struct error *err)
-{
-	autoptr(volume_set) volumes = NULL;
-	autoptr(source) source = NULL;
-	int r;
-
-	r = open_reading(appender, &volumes, &source, err);
-	if (r < 0)
-		return r;
-	return checkpoint_write(appender->active, source, err);
-}
-
-/* Whether the active volume has not all of the last tree: commits went to others since. */
-static int learn_behind(struct appender *appender, bool *behind_out, struct error *err)
-{
-	struct commit_row commit = { 0 };
-	struct head head = { 0 };
-	int r;
-
-	r = catalog_get_commit(appender->writing.catalog, VERSION_CURRENT, &commit, err);
-	if (r == CATALOG_END)
-		return error_set(err, -EBADMSG, "the catalog has no commit");
-	if (r == 0)
-		r = head_decode(commit.head, strlen(commit.head), &head, err);
-	commit_row_done(&commit);
-	if (r < 0)
-		return r;
-	r = hash_is_zero(&head.tree) ? 1
-				     : checkpoint_has(appender->active, &head.tree, err);
-	head_done(&head);
-	*behind_out = r == 0;
-	return r < 0 ? r : 0;
-}
-
-/* Have an active volume that is complete up to and including its checkpoint. */
-static int activate(struct appender *appender, struct error *err)
-{
-	unsigned wanted = appender->writing.config->volume.outer.data;
-	autovolume_choice struct volume_choice choice = { 0 };
-	bool behind = false;
-	int r;
-
-	r = volume_choice_make(appender->writing.catalog,
-			       archive_volumes(appender->archive), VOLUME_DATA,
-			       wanted ? wanted : 1, NULL, 0, &choice, err);
-	if (r == 0 && choice.found) {
-		r = open_chosen(appender, &choice, err);
-	} else if (r == 0) {
-		r = finish_volumes(appender, err);
-		if (r == 0)
-			r = begin_next(appender, &choice, err);
-	}
-	if (r < 0)
-		return r;
-	if (!appender->active->begun)
-		return write_checkpoint(appender, err);
-	if (wanted > 1)
-		r = learn_behind(appender, &behind, err);
-	appender->rolled_over |= behind;
-	return r;
-}
-
-static int reserve_reading(struct appender *appender, struct error *err)
-{
-	struct budget *budget = archive_budget(appender->archive);
-	int r;
-
-	r = budget_reserve(budget, READING_MEMORY, "reading trees", err);
-	if (r < 0)
-		return r;
-	r = budget_new(READING_MEMORY, &appender->reading);
 	if (r < 0) {
-		budget_release(budget, READING_MEMORY);
-		return error_set(err, r, "no memory for a budget");
+		const struct places *places = archive_places(appender->archive);
+
+		(void)error_set_errno(&why, r, "'%s'",
+				      places_path(places, choice->place));
+	} else {
+		r = lane_open(lane, &appender->setup, choice, &why);
 	}
-	return 0;
+	if (r == 0) {
+		appender->count++;
+		return 0;
+	}
+	lane_done(lane);
+	if (wanted(appender) > 1 && lane_is_failure(r)) {
+		r = add_problem(appender, choice->place, &why);
+		return r < 0 ? error_set(err, r, "no memory for a problem") : 0;
+	}
+	if (err)
+		*err = why;
+	return r;
 }
 
-static void init_writing(struct appender *appender, struct archive *archive,
-			 const struct appender_options *options)
+/* Not worth a word: a place that is the same folder as another one, and none at all. */
+static bool is_no_place(const struct appender *appender, const struct lane_choice *choice)
 {
-	appender->archive = archive;
-	appender->writing = (struct volume_writing){
-		.places = archive_places(archive),
-		.config = archive_config(archive),
-		.budget = archive_budget(archive),
-		.pool = archive_pool(archive),
-		.catalog = archive_catalog(archive),
-		.tiered = options->tiered,
-		.data = options->data,
-		.parity = options->parity,
-	};
-	archive_id(archive, &appender->writing.archive_id);
+	return choice->code == -EEXIST ||
+	       (choice->code < 0 &&
+		choice->place == places_count(archive_places(appender->archive)));
+}
+
+static int open_lanes(struct appender *appender, struct error *err)
+{
+	autolane_choices struct lane_choices choices = { 0 };
+	size_t places = 0;
+	int r;
+
+	r = lane_choices_make(appender->archive, &choices, err);
+	if (r == 0 && choices.items[0].row.number == 0)
+		r = finish_volumes(appender, err); /* another one is begun */
+	for (size_t i = 0; r == 0 && i < choices.count; i++) {
+		if (appender->count == wanted(appender))
+			break;
+		if (is_no_place(appender, &choices.items[i]))
+			continue;
+		places++;
+		r = open_lane(appender, &choices.items[i], err);
+	}
+	if (r < 0)
+		return r;
+	if (appender->count < least(appender) && places < least(appender))
+		return error_set(err, -EINVAL,
+				 "[volume] copies = %zu takes %zu places, and there are "
+				 "%zu: name more in [volume] more_directories",
+				 wanted(appender), least(appender), places);
+	if (appender->count < least(appender))
+		return error_set(
+			err, -ENOMEDIUM, "%zu of %zu copies, and a commit takes %zu: %s",
+			appender->count, wanted(appender), least(appender),
+			appender->problem_count ? appender->problems[0].why.text : "");
+	return 0;
 }
 
 int appender_finish_last(struct archive *archive, const struct appender_options *options,
@@ -265,7 +292,7 @@ int appender_finish_last(struct archive *archive, const struct appender_options 
 {
 	struct appender appender = { 0 };
 
-	init_writing(&appender, archive, options);
+	init_setup(&appender, archive, options);
 	return finish_volumes(&appender, err);
 }
 
@@ -277,181 +304,217 @@ int appender_open(struct archive *archive, const struct appender_options *option
 
 	if (!appender)
 		return error_set(err, -ENOMEM, "no memory to append");
-	init_writing(appender, archive, options);
-	r = volume_writing_check(&appender->writing, err);
+	init_setup(appender, archive, options);
+	r = volume_writing_check(&appender->setup.writing, err);
 	if (r < 0)
 		return r;
 	r = reserve_reading(appender, err);
 	if (r < 0)
 		return r;
-	r = activate(appender, err);
+	r = open_lanes(appender, err);
 	if (r < 0)
 		return r;
 	*appender_out = take_ptr(appender);
 	return 0;
 }
 
-static void add_totals(const struct active_volume *active, struct appender_totals *totals)
+/* ---- appending ---- */
+
+static int step_begin(struct lane *lane, const void *argument, struct error *err)
 {
-	uint64_t payload;
-	uint64_t written;
+	const uint64_t *size = argument;
 
-	log_writer_totals(active->writer, &payload, &written);
-	totals->payload_size += payload;
-	totals->written_size += written;
-}
-
-static int roll_over(struct appender *appender, struct error *err)
-{
-	int r;
-
-	r = active_volume_seal(appender->active, err);
-	if (r < 0)
-		return error_prefix(err, r, "volume '%s'", appender->active->label);
-	add_totals(appender->active, &appender->totals);
-	appender->totals.volumes_filled++;
-	active_volume_free(take_ptr(appender->active));
-	appender->rolled_over = true;
-	return activate(appender, err);
-}
-
-static int check_active(const struct appender *appender, struct error *err)
-{
-	if (appender->active)
-		return 0;
-	return error_set(err, -EIO, "no volume could be begun");
+	return lane_begin(lane, *size, err);
 }
 
 int appender_begin(struct appender *appender, uint64_t size, struct error *err)
 {
-	int r;
-
-	r = check_active(appender, err);
-	if (r < 0 || size <= log_room(appender->active->writer))
-		return r;
-	if (!appender->active->fresh) /* else the next one has no more room */
-		r = roll_over(appender, err);
-	if (r < 0 || size <= log_room(appender->active->writer))
-		return r;
-	return active_volume_too_small(appender->active, size, err);
+	return for_each(appender, step_begin, &size, err);
 }
 
-int appender_append(struct appender *appender, const struct atom *atom,
-		    uint64_t *log_offset_out, struct error *err)
+static int step_append(struct lane *lane, const void *argument, struct error *err)
 {
-	int r;
-
-	r = check_active(appender, err);
-	if (r < 0)
-		return r;
-	appender->active->fresh = false;
-	r = log_append(appender->active->writer, atom, log_offset_out, err);
-	if (r == LOG_FULL)
-		return error_set(err, -ENOSPC, "volume '%s' is full",
-				 appender->active->label);
-	return r;
+	return lane_append(lane, argument, err);
 }
 
-int appender_place_segment(struct appender *appender, struct segment_place *place,
+int appender_append(struct appender *appender, const struct atom *atom, struct error *err)
+{
+	return for_each(appender, step_append, atom, err);
+}
+
+static int step_segment(struct lane *lane, const void *argument, struct error *err)
+{
+	return lane_place_segment(lane, argument, err);
+}
+
+int appender_place_segment(struct appender *appender, const struct segment_place *place,
 			   struct error *err)
 {
-	int r;
+	return for_each(appender, step_segment, place, err);
+}
 
-	r = check_active(appender, err);
-	if (r < 0)
-		return r;
-	place->volume = appender->active->uuid;
-	return log_place_segment(appender->active->writer, place, err);
+static int step_page(struct lane *lane, const void *argument, struct error *err)
+{
+	return lane_place_page(lane, argument, err);
 }
 
 int appender_place_page(struct appender *appender, const struct page_place *place,
 			struct error *err)
 {
-	int r;
-
-	r = check_active(appender, err);
-	return r < 0 ? r : log_place_page(appender->active->writer, place, err);
+	return for_each(appender, step_page, place, err);
 }
 
-/* Append what the tree @root has and the active volume has not, reading from any volume
- * what the transaction knows. */
-static int append_missing_pages(struct appender *appender, const struct hash *root,
-				struct error *err)
-{
-	autoptr(volume_set) volumes = NULL;
-	autoptr(source) source = NULL;
-	int r;
+/* ---- the commit ---- */
 
-	r = log_write_record(appender->active->writer, STRIPE_PLACEMENT, false, NULL,
-			     NULL, err);
-	if (r < 0)
-		return r;
-	r = open_reading(appender, &volumes, &source, err);
-	if (r < 0)
-		return r;
-	return checkpoint_append_tree(appender->active, source, root, err);
+static int step_tree(struct lane *lane, const void *argument, struct error *err)
+{
+	return lane_complete_tree(lane, argument, err);
 }
 
-/* Make the active volume hold the whole tree of @head. If that fills it up, the next one
- * is made, which has room for it. */
-static int complete_tree(struct appender *appender, const char *json, struct error *err)
+static int step_begin_flush(struct lane *lane, const void *argument, struct error *err)
 {
-	struct head head = { 0 };
-	struct hash root;
+	(void)argument;
+	return log_begin_flush(lane->active->writer, err);
+}
+
+static int step_end_flush(struct lane *lane, const void *argument, struct error *err)
+{
+	(void)argument;
+	return log_end_flush(lane->active->writer, err);
+}
+
+static int step_begin_record(struct lane *lane, const void *argument, struct error *err)
+{
+	return log_begin_record(lane->active->writer, STRIPE_COMMIT, false, argument,
+				NULL, err);
+}
+
+static int flush(struct appender *appender, struct error *err)
+{
 	int r;
 
-	r = head_decode(json, strlen(json), &head, err);
-	if (r < 0)
-		return r;
-	root = head.tree;
-	head_done(&head);
-	r = append_missing_pages(appender, &root, err);
-	if (r == CHECKPOINT_FULL) {
-		r = roll_over(appender, err);
-		if (r == 0)
-			r = append_missing_pages(appender, &root, err);
-	}
-	if (r == CHECKPOINT_FULL)
-		return error_set(err, -EFBIG,
-				 "the list of all names does not fit: set a "
-				 "larger [volume] max_size");
+	r = for_each(appender, step_begin_flush, NULL, err);
+	if (r == 0)
+		r = for_each(appender, step_end_flush, NULL, err);
+	if (r == 0)
+		crash_point("archive.copies.flushed");
 	return r;
+}
+
+/* Wait for the commit records. One that is durable makes the commit: then lanes that fail
+ * are problems only, however few are left. */
+static int end_records(struct appender *appender, struct error *err)
+{
+	size_t done = 0;
+	int failure = 0;
+
+	for (size_t i = 0; i < appender->count; i++) {
+		struct lane *lane = &appender->lanes[i];
+		struct error why = { 0 };
+		int r;
+
+		if (!lane->active)
+			continue;
+		r = log_end_record(lane->active->writer, &why);
+		if (r < 0)
+			(void)error_prefix(&why, r, "volume '%s'", lane->active->label);
+		r = settle(appender, lane, r, &why, done > 0 ? NULL : err);
+		if (r < 0)
+			failure = r;
+		if (!lane->active)
+			continue;
+		done++;
+		lane->incomplete = false;
+		crash_point("archive.copies.recorded");
+	}
+	return done > 0 ? 0 : failure;
 }
 
 int appender_commit(struct appender *appender, const char *head, struct error *err)
 {
 	int r;
 
-	r = check_active(appender, err);
-	if (r == 0 && appender->rolled_over)
-		r = complete_tree(appender, head, err);
+	r = for_each(appender, step_tree, head, err);
+	if (r == 0 && working(appender) > 1)
+		r = flush(appender, err);
 	if (r < 0)
 		return r;
 	crash_point("archive.commit.begin");
-	r = log_write_record(appender->active->writer, STRIPE_COMMIT, false, head, NULL,
-			     err);
+	r = for_each(appender, step_begin_record, head, err);
 	if (r < 0)
-		return error_prefix(err, r, "volume '%s'", appender->active->label);
+		return r;
+	r = end_records(appender, err);
+	if (r < 0)
+		return r;
 	crash_point("archive.commit.recorded");
-	appender->rolled_over = false;
 	return 0;
 }
 
+/* ---- what became of it ---- */
+
 void appender_totals(const struct appender *appender, struct appender_totals *totals_out)
 {
-	*totals_out = appender->totals;
-	if (appender->active)
-		add_totals(appender->active, totals_out);
+	struct appender_totals totals = { 0 };
+
+	for (size_t i = 0; i < appender->count; i++) {
+		const struct lane *lane = &appender->lanes[i];
+		uint64_t payload = 0, written = 0;
+
+		if (!lane->active)
+			continue;
+		log_writer_totals(lane->active->writer, &payload, &written);
+		payload += lane->payload_size;
+		if (payload > totals.payload_size) /* the same on all */
+			totals.payload_size = payload;
+		totals.written_size += lane->written_size + written;
+		totals.volumes_filled += lane->volumes_filled;
+	}
+	totals.copies = working(appender);
+	*totals_out = totals;
+}
+
+size_t appender_lane_count(const struct appender *appender)
+{
+	return appender->count;
+}
+
+struct lane *appender_lane(struct appender *appender, size_t i)
+{
+	return &appender->lanes[i];
+}
+
+static int step_list(struct lane *lane, const void *argument, struct error *err)
+{
+	(void)argument;
+	return log_write_record(lane->active->writer, STRIPE_PLACEMENT, false, NULL, NULL,
+				err);
+}
+
+int appender_list(struct appender *appender, struct error *err)
+{
+	return for_each(appender, step_list, NULL, err);
+}
+
+size_t appender_problem_count(const struct appender *appender)
+{
+	return working(appender) < wanted(appender) ? appender->problem_count : 0;
+}
+
+const struct lane_problem *appender_problem(const struct appender *appender, size_t i)
+{
+	return &appender->problems[i];
 }
 
 void appender_free(struct appender *appender)
 {
 	if (!appender)
 		return;
-	active_volume_free(appender->active);
+	for (size_t i = 0; i < appender->count; i++)
+		lane_done(&appender->lanes[i]);
 	if (appender->reading) {
 		budget_free(appender->reading);
-		budget_release(archive_budget(appender->archive), READING_MEMORY);
+		budget_release(archive_budget(appender->archive), LANE_READING_MEMORY);
 	}
+	free(appender->problems);
 	free(appender);
 }

@@ -331,6 +331,30 @@ static int append_quoted(struct text *text, const char *string)
 	return r < 0 ? r : text_append(text, "\"\n");
 }
 
+/* Where volumes lie, and how many. What has its default is left out, but for the first
+ * place. */
+static int format_places(const struct config *config, struct text *text)
+{
+	const struct config_strings *more = &config->volume.more_directories;
+	int r = text_append(text, "directory = ");
+
+	if (r == 0)
+		r = append_quoted(text, config->volume.directory);
+	for (size_t i = 0; r == 0 && i < more->count; i++) {
+		r = text_append(text, i ? "  " : "more_directories = [\n  ");
+		if (r == 0)
+			r = append_quoted(text, more->items[i]);
+		if (r == 0) { /* the comma in front of the newline */
+			text_truncate(text, text->size - 1);
+			r = text_append(text, i + 1 < more->count ? ",\n" : "\n]\n");
+		}
+	}
+	if (r == 0 && config->volume.copies > 1)
+		r = text_appendf(text, "copies = %" PRIu32 "\nmin_copies = %" PRIu32 "\n",
+				 config->volume.copies, config->volume.min_copies);
+	return r;
+}
+
 /* The settings that belong to this archive and not to the machine. */
 static int format_config(const struct config *config, struct text *text)
 {
@@ -357,9 +381,7 @@ static int format_config(const struct config *config, struct text *text)
 				 config->volume.protect == CONFIG_PROTECT_COMMIT
 					 ? "commit"
 					 : "manual");
-	if (r == 0)
-		r = text_append(text, "directory = ");
-	return r < 0 ? r : append_quoted(text, config->volume.directory);
+	return r < 0 ? r : format_places(config, text);
 }
 
 static int write_config(struct init *init, struct error *err)

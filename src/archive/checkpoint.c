@@ -227,6 +227,8 @@ int checkpoint_write(struct active_volume *active, struct source *source,
 	if (r < 0)
 		return r;
 	r = write_all(active, source, &commit, err);
+	if (r == 0)
+		active->last_head = commit.hash;
 	commit_row_done(&commit);
 	if (r < 0)
 		return error_prefix(err, r, "checkpoint of volume '%s'", active->label);

@@ -226,6 +226,29 @@ static void sum_up(struct commit *commit)
 	}
 }
 
+/* Tell of copies that are missing. */
+static int count_copies(struct commit *commit, uint64_t copies, struct error *err)
+{
+	struct commit_summary *summary = commit->summary;
+	struct appender *appender;
+	int r;
+
+	r = commit_session_appender(commit->session, &appender, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < appender_problem_count(appender); i++) {
+		const struct lane_problem *problem = appender_problem(appender, i);
+
+		monitor_problem(&commit->monitor, COMMIT_NO_COPY, problem->place,
+				&problem->why);
+	}
+	summary->copies = copies;
+	summary->too_few_copies =
+		copies < config_min_copies(archive_config(commit->archive));
+	summary->problems = commit->monitor.problems;
+	return 0;
+}
+
 /* Make what was taken in a commit. */
 static int finish(struct commit *commit, struct error *err)
 {
@@ -242,6 +265,9 @@ static int finish(struct commit *commit, struct error *err)
 	summary->hash = made.hash;
 	summary->payload_size = made.totals.payload_size;
 	summary->written_size = made.totals.written_size;
+	r = count_copies(commit, made.totals.copies, err);
+	if (r < 0)
+		return r;
 	commit_strength(options->tiered, options->data, options->parity,
 			archive_config(commit->archive)->parity.spread,
 			summary->payload_size, &summary->strength);

@@ -84,7 +84,9 @@ struct commit_summary {
 	uint64_t payload_size; /* bytes that went into the log, compressed */
 	uint64_t written_size; /* with parity and records */
 
-	uint64_t problems; /* inputs that were reported */
+	uint64_t problems;   /* inputs that were reported, and places without a copy */
+	uint64_t copies;     /* in as many places */
+	bool too_few_copies; /* than [volume] min_copies: it exists, but is not safe (P2) */
 	uint64_t verified_files;
 	struct commit_strength strength;
 };

@@ -19,6 +19,8 @@ const char *commit_problem_name(enum commit_problem problem)
 		return "bit_rot";
 	case COMMIT_SKIPPED:
 		return "skipped";
+	case COMMIT_NO_COPY:
+		return "no_copy";
 	}
 	return "unknown";
 }

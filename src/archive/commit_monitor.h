@@ -16,6 +16,7 @@ enum commit_problem {
 	COMMIT_VANISHED,   /* was listed, but is not there */
 	COMMIT_BIT_ROT, /* other content with the old size and mtime: kept as a new version */
 	COMMIT_SKIPPED, /* cannot be described: path too long, too many attributes, ... */
+	COMMIT_NO_COPY, /* no input, but a place that got no copy of the commit */
 };
 
 struct commit_progress {

@@ -13,9 +13,9 @@
 #include "archive/commit_session.h"
 
 #include "archive/archive.h"
+#include "archive/copies.h"
 #include "archive/tree_builder.h"
 #include "archive/tree_page.h"
-#include "archive/volume_set.h"
 #include "base/budget.h"
 #include "base/clock.h"
 #include "base/config.h"
@@ -47,6 +47,7 @@ struct commit_session {
 	struct appender *appender;     /* owned; NULL until it is needed */
 	struct tree_builder *builder;  /* likewise */
 	struct frame_encoder *encoder; /* likewise; of list pages */
+	struct copies copies;          /* loaded when first asked for */
 	struct text line;
 	uint64_t changes;
 };
@@ -95,6 +96,7 @@ void commit_session_free(struct commit_session *session)
 	frame_encoder_free(session->encoder);
 	head_done(&session->base);
 	text_done(&session->line);
+	copies_done(&session->copies);
 	free(session);
 }
 
@@ -166,7 +168,7 @@ static int append_page(struct commit_session *session, unsigned kind,
 	r = appender_begin(appender, size, err);
 	if (r < 0)
 		return r;
-	r = appender_append(appender, ATOM(atom, size), &place.log_offset, err);
+	r = appender_append(appender, ATOM(atom, size), err);
 	if (r < 0)
 		return r;
 	return appender_place_page(appender, &place, err);
@@ -192,21 +194,45 @@ static int begin_tree(struct commit_session *session, struct error *err)
 				&sink, &session->builder, err);
 }
 
-/* Whether the page is on a volume that is attached. */
+/* Places are looked at once: a disk that comes or goes during a commit changes nothing. */
+int commit_session_count_copy(struct commit_session *session, const struct uuid *volume,
+			      struct copy_set *set, bool *enough_out, struct error *err)
+{
+	int r;
+
+	if (!session->copies.volumes) {
+		r = copies_load(session->archive, session->catalog, &session->copies,
+				err);
+		if (r < 0)
+			return r;
+	}
+	copies_add(&session->copies, volume, set);
+	*enough_out = copies_suffice(&session->copies, set);
+	return 0;
+}
+
+/* Whether there are enough copies of the page. */
 static int page_is_known(struct commit_session *session, const struct hash *page,
 			 bool *known_out, struct error *err)
 {
-	autofree char *file = NULL;
+	struct copy_set set = { 0 };
 	struct page_place place;
 	struct uuid volume;
-	int r;
+	bool known = false;
 
-	*known_out = false;
-	r = catalog_find_page(session->catalog, page, 0, &place, &volume, err);
-	if (r != 0)
-		return r == CATALOG_END ? 0 : r;
-	r = volume_set_find_file(archive_volumes(session->archive), &volume, &file, NULL);
-	*known_out = r == 0;
+	for (unsigned nth = 0; !known; nth++) {
+		int r = catalog_find_page(session->catalog, page, nth, &place, &volume,
+					  err);
+
+		if (r == 0)
+			r = commit_session_count_copy(session, &volume, &set, &known,
+						      err);
+		if (r < 0)
+			return r;
+		if (r == CATALOG_END)
+			break;
+	}
+	*known_out = known;
 	return 0;
 }
 

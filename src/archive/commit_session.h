@@ -17,6 +17,7 @@
 struct archive;
 struct catalog;
 struct commit_session;
+struct copy_set;
 struct error;
 struct frame_encoder;
 struct manifest;
@@ -45,6 +46,11 @@ const struct head *commit_session_base(const struct commit_session *session);
 
 /* Entries that were put or removed so far. */
 uint64_t commit_session_changes(const struct commit_session *session);
+
+/* Add a volume that something lies on to @set (zeroes at first); *enough_out: with that,
+ * there are enough copies of it. */
+int commit_session_count_copy(struct commit_session *session, const struct uuid *volume,
+			      struct copy_set *set, bool *enough_out, struct error *err);
 
 /* The appender, which is opened if need be; borrowed. */
 int commit_session_appender(struct commit_session *session,

@@ -16,6 +16,7 @@
 #include "archive/volume_set.h"
 #include "base/budget.h"
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/error.h"
 #include "catalog/placement.h"
 
@@ -52,7 +53,9 @@ bool health_found_loss(const struct health_report *report)
 
 bool health_found_damage(const struct health_report *report)
 {
-	if (report->found > 0 || health_found_loss(report))
+	if (report->found > 0 || report->copies.segments > 0 ||
+	    report->copies.missing.segments + report->copies.missing.pages > 0 ||
+	    health_found_loss(report))
 		return true;
 	for (size_t i = 0; i < report->volume_count; i++)
 		if (report->volumes[i].appended > 0 ||
@@ -245,6 +248,63 @@ static int look_at_files(struct health_run *run, struct error *err)
 	return r;
 }
 
+static int find_missing_copies(struct health_run *run, struct error *err)
+{
+	struct catalog *catalog = archive_catalog(run->archive);
+	autocopies struct copies copies = { 0 };
+	int r = copies_load(run->archive, catalog, &copies, err);
+
+	return r < 0 ? r
+		     : copies_find_missing(&copies, catalog, &run->report->copies.missing,
+					   err);
+}
+
+static int log_copies(struct health_run *run, struct error *err)
+{
+	const struct copy_up_report *copies = &run->report->copies;
+
+	if (copies->segments + copies->pages + copies->heads == 0)
+		return 0;
+	return health_log_add(
+		run->log_fd, err,
+		"copied what had too few copies: %" PRIu64 " segments (%" PRIu64
+		" bytes), %" PRIu64 " pages of the tree, %" PRIu64 " heads",
+		copies->segments, copies->bytes, copies->pages, copies->heads);
+}
+
+/* Write the copies that are missing. What keeps it from that is no failure of the run: the
+ * report says what is missing still. */
+static int make_copies(struct health_run *run, struct error *err)
+{
+	const struct health_options *options = run->options;
+	const struct copy_up_options copying = {
+		.archive = run->archive,
+		.stopped = options->stopped,
+		.problem = options->problem,
+		.context = options->context,
+	};
+	struct error why = { 0 };
+	int r = 0;
+
+	if (archive_config(run->archive)->volume.copies == 1 || options->volume)
+		return 0;
+	health_run_flush(run, true);
+	if (!options->check)
+		r = copy_up(&copying, &run->report->copies, &why);
+	if (r == -EINTR || r == -ENOMEM) {
+		if (err)
+			*err = why;
+		return r;
+	}
+	if (r < 0)
+		tell(run, why.text);
+	if (!options->check && r == 0)
+		r = log_copies(run, err);
+	else
+		r = find_missing_copies(run, err);
+	return r;
+}
+
 static int log_end(struct health_run *run, int r, struct error *err)
 {
 	const struct health_report *report = run->report;
@@ -282,6 +342,8 @@ static int work(struct health_run *run, const struct volume_list *list, struct e
 		compare_records(run, list);
 	if (r == 0)
 		r = look_at_files(run, err);
+	if (r == 0)
+		r = make_copies(run, err);
 	r = log_end(run, r, err);
 	health_run_put(run, r == 0);
 	return r;

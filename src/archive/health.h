@@ -7,6 +7,7 @@
  * Threads: one run belongs to the thread that opened the archive. Commits, mounts and other
  * readers may be at work; a second run on the same archive is refused.
  */
+#include "archive/copy_up.h"
 #include "archive/health_damage.h"
 #include "archive/health_files.h"
 
@@ -52,7 +53,8 @@ struct health_report {
 	bool resumed;
 	int ledger_code; /* why not all was entered in the ledger, a negative errno: -EBUSY if a
 			  * commit kept the catalog; 0: it was */
-	uint64_t bytes;                 /* verified */
+	struct copy_up_report copies; /* with [volume] copies: made, and still missing */
+	uint64_t bytes;               /* verified */
 	uint64_t found, repaired, lost; /* places */
 	uint64_t elapsed;               /* nanoseconds */
 };

@@ -99,16 +99,21 @@ int content_frame_end(const struct content *content, struct reader *reader,
 	struct content_piece piece;
 	uint32_t position;
 	uint64_t end;
+	bool known;
 	int r;
 
 	r = locate(content, reader, offset, &piece, err);
 	if (r < 0)
 		return r;
 	position = content_position(&piece, offset);
+	known = segment_reader_locate(reader->segments, position);
 	table = segment_reader_segment(reader->segments)->table;
 	frame = &table->frames[segment_table_find(table, position)];
 	end = offset + (frame->content_offset + frame->content_size - position);
 	*end_out = end < content->size ? end : content->size;
+	if (!known)
+		return error_set(err, -EBADMSG,
+				 "the segment's table and these frames are lost");
 	return 0;
 }
 

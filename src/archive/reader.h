@@ -49,8 +49,10 @@ uint64_t content_size(const struct content *content);
 int content_read(const struct content *content, struct reader *reader, uint64_t offset,
 		 void *data, size_t size, struct error *err);
 
-/* The end of the frame that holds @offset: reading up to it decodes one frame, and a loss
- * is at most that much. Bytes from the start of the content. May read the segment's table. */
+/* The end of the frame that holds @offset: reading up to it decodes one frame, of at most
+ * FRAME_SIZE_MAX bytes, and a loss is at most that much. Bytes from the start of the content.
+ * May read the segment's table. -EBADMSG: what is there is lost; if it is known how far, that
+ * is *end_out, which may be more than a frame, else that is unchanged. */
 int content_frame_end(const struct content *content, struct reader *reader,
 		      uint64_t offset, uint64_t *end_out, struct error *err);
 

@@ -8,6 +8,7 @@
 #include "archive/archive.h"
 #include "archive/volume_list.h"
 #include "archive/volume_status.h"
+#include "base/config.h"
 #include "base/error.h"
 
 #include <errno.h>
@@ -66,7 +67,9 @@ static int get_volume(struct archive *archive, struct catalog *catalog,
 
 static void add_volume(struct safety *safety, const struct safety_volume *volume)
 {
-	safety->away += !volume->attached;
+	safety->away += !volume->attached && !volume->row.retired;
+	if (volume->row.retired)
+		return;
 	safety->payload += volume->row.payload_size;
 	safety->stripes += volume->row.stripe_count;
 	safety->unverified += volume->unverified;
@@ -99,6 +102,9 @@ static void judge(struct safety *safety)
 	} else if (safety->any_run && safety->run.ended == 0) {
 		safety->verdict = SAFETY_DUE;
 		safety->advice = "health --resume";
+	} else if (safety->missing.segments + safety->missing.pages > 0) {
+		safety->verdict = SAFETY_DUE;
+		safety->advice = "health"; /* it makes the copies */
 	} else if (safety->unverified > 0 || any_old(safety)) {
 		safety->verdict = SAFETY_DUE;
 		safety->advice = "health --older-than 30d";
@@ -118,6 +124,20 @@ static int get_outer(struct archive *archive, struct catalog *catalog,
 	safety->code = archive_config(archive)->volume.outer;
 	return outer_totals_get(catalog, safety->code.data > 0 ? safety->code.parity : 1,
 				&safety->outer, err);
+}
+
+static int count_copies(struct archive *archive, struct catalog *catalog,
+			struct safety *safety, struct error *err)
+{
+	autocopies struct copies copies = { 0 };
+	int r;
+
+	safety->copies = archive_config(archive)->volume.copies;
+	safety->min_copies = config_min_copies(archive_config(archive));
+	if (safety->copies == 1)
+		return 0;
+	r = copies_load(archive, catalog, &copies, err);
+	return r < 0 ? r : copies_find_missing(&copies, catalog, &safety->missing, err);
 }
 
 int safety_get(struct archive *archive, struct catalog *catalog, int64_t now,
@@ -144,6 +164,8 @@ int safety_get(struct archive *archive, struct catalog *catalog, int64_t now,
 	if (r == 0)
 		r = ledger_last_run(catalog, &safety.run, err);
 	safety.any_run = r == 0;
+	if (r >= 0)
+		r = count_copies(archive, catalog, &safety, err);
 	if (r < 0) {
 		safety_done(&safety);
 		return r;

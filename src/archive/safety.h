@@ -3,6 +3,7 @@
 /* Whether an archive's data is safe, as far as the ledger knows: what `status` and a server's
  * page show. Reads no volume. One thread at a time with the catalog.
  */
+#include "archive/copies.h"
 #include "archive/outer_cover.h"
 #include "base/config.h"
 #include "catalog/ledger.h"
@@ -39,7 +40,10 @@ enum safety_verdict {
 struct safety {
 	struct safety_volume *volumes; /* owned */
 	size_t count;
-	size_t away; /* volumes that are not attached */
+	unsigned copies; /* [volume] copies */
+	unsigned min_copies;
+	struct copies_missing missing; /* with copies only */
+	size_t away;                   /* volumes that are not attached */
 	uint64_t payload, unverified, stripes, damaged, lost;
 	int64_t oldest;  /* verification, of all; 0: none */
 	unsigned margin; /* extents that every verified stripe can still lose; UINT_MAX */

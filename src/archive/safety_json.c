@@ -67,9 +67,20 @@ static void add_outer(struct json *json, const struct safety *safety)
 	(void)json_add_u64(json, "protected_against_volume_loss",
 			   safety->outer.protected_size);
 	(void)json_add_u64(json, "unprotected_against_volume_loss",
-			   safety->outer.unprotected_size);
+			   safety->copies > 1 && safety->code.data == 0
+				   ? safety->missing.bytes
+				   : safety->outer.unprotected_size);
 	(void)json_add_u64(json, "groups", safety->outer.groups);
 	(void)json_add_u64(json, "groups_incomplete", safety->outer.incomplete);
+}
+
+static void add_copies(struct json *json, const struct safety *safety)
+{
+	(void)json_add_u32(json, "copies", safety->copies);
+	(void)json_add_u32(json, "min_copies", safety->min_copies);
+	(void)json_add_u64(json, "segments_with_fewer_copies", safety->missing.segments);
+	(void)json_add_u64(json, "bytes_with_fewer_copies", safety->missing.bytes);
+	(void)json_add_u64(json, "pages_with_fewer_copies", safety->missing.pages);
 }
 
 void safety_add_json(const struct safety *safety, struct json *json)
@@ -81,6 +92,7 @@ void safety_add_json(const struct safety *safety, struct json *json)
 		(void)json_add_string(json, "next", safety->advice);
 	(void)json_add_u64(json, "payload", safety->payload);
 	add_outer(json, safety);
+	add_copies(json, safety);
 	(void)json_add_u64(json, "stripes", safety->stripes);
 	(void)json_add_u64(json, "stripes_unverified", safety->unverified);
 	(void)json_add_u64(json, "damaged", safety->damaged);

@@ -480,6 +480,24 @@ static int read_rest(struct segment_reader *reader, uint32_t position, uint8_t *
 	return r;
 }
 
+static bool is_located(const struct segment_reader *reader, uint32_t position)
+{
+	const struct segment_table *table = reader->segment->table;
+
+	return table->frames[segment_table_find(table, position)].stored_size > 0;
+}
+
+/* Asking for the frame fails, and tells the source that this place is no good. */
+bool segment_reader_locate(struct segment_reader *reader, uint32_t position)
+{
+	if (is_located(reader, position))
+		return true;
+	(void)source_frames(reader->source, reader->segment,
+			    segment_table_find(reader->segment->table, position), 1,
+			    stored_run_scratch(&reader->run), NULL);
+	return exchange_segment(reader) && is_located(reader, position);
+}
+
 int segment_reader_read(struct segment_reader *reader, uint32_t position, uint8_t *data,
 			size_t size, enum frame_want want, size_t *n_out,
 			struct error *err)

@@ -44,6 +44,10 @@ void segment_reader_take(struct segment_reader *reader,
 /* The current one; borrowed. */
 const struct segment_ref *segment_reader_segment(const struct segment_reader *reader);
 
+/* Whether anybody knows where the frame that holds byte @position is stored. If the segment's
+ * table is lost, its other places are asked: then the current one is another. */
+bool segment_reader_locate(struct segment_reader *reader, uint32_t position);
+
 /* Read from the current segment, from byte @position of its content on: at least a byte, at
  * most @size, and @size > 0 bytes must be there. *n_out says how much: mostly to the end of
  * a frame. -EBADMSG: the first byte is lost, in this segment's other places too. */

@@ -10,10 +10,9 @@
 #include "archive/segment_writer.h"
 
 #include "archive/appender.h"
-#include "archive/archive.h"
 #include "archive/commit_session.h"
+#include "archive/copies.h"
 #include "archive/frame_ring.h"
-#include "archive/volume_set.h"
 #include "base/error.h"
 #include "catalog/placement.h"
 #include "chunker/frame.h"
@@ -89,29 +88,26 @@ static void remember(struct segment_writer *writer, const struct hash *id, uint6
 	*known_slot(writer, id) = (struct known_segment){ .id = *id, .index = index };
 }
 
-static bool is_attached(const struct segment_writer *writer, const struct uuid *volume)
-{
-	struct archive *archive = commit_session_archive(writer->session);
-	autofree char *file = NULL;
-
-	return volume_set_find_file(archive_volumes(archive), volume, &file, NULL) == 0;
-}
-
+/* Whether what the catalog knows of the segment is enough: it is in as many places as it is
+ * to be (archive/copies.h), and can be read. */
 int segment_writer_usable(struct segment_writer *writer, const struct hash *id,
 			  uint64_t index, bool *usable_out, struct error *err)
 {
 	struct catalog *catalog = commit_session_catalog(writer->session);
-	struct segment_place place;
 	bool usable = is_known(writer, id, index);
+	struct copy_set set = { 0 };
+	struct segment_place place;
 
 	for (unsigned nth = 0; !usable; nth++) {
 		int r = catalog_find_segment(catalog, id, index, nth, &place, err);
 
+		if (r == 0)
+			r = commit_session_count_copy(writer->session, &place.volume,
+						      &set, &usable, err);
 		if (r < 0)
 			return r;
 		if (r == CATALOG_END)
 			break;
-		usable = is_attached(writer, &place.volume);
 	}
 	if (usable)
 		remember(writer, id, index);
@@ -156,11 +152,11 @@ static uint64_t size_bound(const struct segment_writer *writer)
 }
 
 static int append_atom(struct segment_writer *writer, const struct atom *atom,
-		       uint64_t *log_offset_out, struct error *err)
+		       struct error *err)
 {
 	int r;
 
-	r = appender_append(writer->appender, atom, log_offset_out, err);
+	r = appender_append(writer->appender, atom, err);
 	if (r < 0)
 		return r;
 	writer->place.stored_size += (uint32_t)atom->size;
@@ -168,18 +164,16 @@ static int append_atom(struct segment_writer *writer, const struct atom *atom,
 }
 
 static int append(struct segment_writer *writer, const void *data, size_t size,
-		  uint64_t *log_offset_out, struct error *err)
+		  struct error *err)
 {
 	struct atom atom = atom_of(data, size);
 
-	return append_atom(writer, &atom, log_offset_out, err);
+	return append_atom(writer, &atom, err);
 }
 
 static int write_header(struct segment_writer *writer, struct error *err)
 {
 	uint8_t header[SEGMENT_HEADER_SIZE];
-	uint64_t log_offset;
-	int r;
 
 	assert(segment_header_size(0) == sizeof(header));
 	segment_header_encode(&writer->info, header);
@@ -190,11 +184,7 @@ static int write_header(struct segment_writer *writer, struct error *err)
 		.frame_count = writer->info.frame_count,
 		.kind = (uint8_t)writer->info.kind,
 	};
-	r = append(writer, header, sizeof(header), &log_offset, err);
-	if (r < 0)
-		return r;
-	writer->place.log_offset = log_offset;
-	return 0;
+	return append(writer, header, sizeof(header), err);
 }
 
 int segment_writer_begin(struct segment_writer *writer, enum segment_kind kind,
@@ -233,14 +223,13 @@ static int complete(struct segment_writer *writer, struct error *err)
 	uint32_t count = writer->info.frame_count;
 	size_t size = segment_tail_size(count);
 	autofree uint8_t *tail = malloc(size);
-	uint64_t log_offset;
 	int r;
 
 	if (!tail)
 		return error_set(err, -ENOMEM, "no memory for a segment's tables");
 	segment_tail_encode(&writer->info, writer->frames, writer->hashes, tail);
 	/* As one atom, so that whoever reads them needs one extent. */
-	r = append(writer, tail, size, &log_offset, err);
+	r = append(writer, tail, size, err);
 	if (r < 0)
 		return r;
 	r = appender_place_segment(writer->appender, &writer->place, err);
@@ -254,13 +243,12 @@ int segment_writer_frame(struct segment_writer *writer, const struct frame_slot 
 			 struct error *err)
 {
 	struct atom atom = { .count = 0 };
-	uint64_t log_offset;
 	int r;
 
 	assert(segment_writer_is_open(writer));
 	assert(slot->content_size == writer->frames[writer->next_frame].content_size);
 	frame_slot_atom(slot, &atom);
-	r = append_atom(writer, &atom, &log_offset, err);
+	r = append_atom(writer, &atom, err);
 	if (r < 0)
 		return r;
 	writer->frames[writer->next_frame].stored_size = slot->stored_size;

@@ -440,12 +440,14 @@ static bool same_place(const struct segment_place *a, const struct segment_place
 	       memcmp(&a->volume, &b->volume, UUID_SIZE) == 0;
 }
 
-/* Read from a place other than the segment's own. 0, or -ENOENT if no place has these bytes
- * in the same form. */
+/* Read from a place other than the segment's own. 0; -EBADMSG if places that have these
+ * bytes in the same form can't give them; -ENOENT if there is no such place. */
 static int read_elsewhere(struct source_local *local,
 			  const struct cached_segment *segment,
 			  const struct stored_range *range, uint8_t *data)
 {
+	int failure = -ENOENT;
+
 	for (unsigned nth = 0;; nth++) {
 		autoptr(cached_segment) other = NULL;
 		struct segment_place place;
@@ -454,7 +456,7 @@ static int read_elsewhere(struct source_local *local,
 		r = volume_set_find_segment(local->volumes, &segment->ref.id,
 					    segment->ref.index, nth, &place, NULL);
 		if (r != 0)
-			return -ENOENT;
+			return failure;
 		if (same_place(&place, &segment->place))
 			continue;
 		r = load_segment(local, &place, false, &other, NULL);
@@ -463,7 +465,31 @@ static int read_elsewhere(struct source_local *local,
 		r = read_stored(local, other, range, data, NULL);
 		if (r == 0)
 			return 0;
+		failure = -EBADMSG;
 	}
+}
+
+#define PIECE_SIZE 4096u /* bytes: copies are put together from what is no smaller */
+
+/* No place has all of the range, but each may have a part of it: halve it, and halve what is
+ * lost again. */
+static int read_pieces(struct source_local *local, const struct cached_segment *segment,
+		       const struct stored_range *range, uint8_t *data)
+{
+	struct stored_range half = { range->offset, range->size / 2 };
+
+	if (range->size < 2 * PIECE_SIZE)
+		return -EBADMSG;
+	for (unsigned i = 0; i < 2; i++) {
+		if (read_stored(local, segment, &half, data, NULL) < 0 &&
+		    read_elsewhere(local, segment, &half, data) < 0 &&
+		    read_pieces(local, segment, &half, data) < 0)
+			return -EBADMSG;
+		data += half.size;
+		half.offset += half.size;
+		half.size = range->size - half.size;
+	}
+	return 0;
 }
 
 /* Read from the segment's place, or else from another, or else recover. */
@@ -480,7 +506,9 @@ static int read_anywhere(struct source_local *local, struct cached_segment *segm
 		return 0;
 	note_failure(&failure, r, &why, false);
 	if (may_go_on(r)) {
-		if (read_elsewhere(local, segment, range, data) == 0)
+		r = read_elsewhere(local, segment, range, data);
+		if (r == 0 ||
+		    (r == -EBADMSG && read_pieces(local, segment, range, data) == 0))
 			return 0;
 		r = segment_recover(segment, local->volumes, range->offset, data,
 				    range->size, &why);

@@ -56,7 +56,7 @@ static const struct volume_row *choose(struct search *search,
 	for (size_t i = 0; i < list->count; i++) {
 		const struct volume_row *row = &list->rows[i];
 
-		if (row->role != search->role ||
+		if (row->role != search->role || row->retired ||
 		    is_taken(&row->uuid, search->taken, search->taken_count))
 			continue;
 		*last_out = row;

@@ -51,6 +51,8 @@ static void write_members(struct json_writer *writer, const struct volume_info *
 		json_write_u64(writer, "number", member->number);
 		if (member->parity)
 			json_write_string(writer, "role", "parity");
+		if (member->retired)
+			json_write_bool(writer, "retired", true);
 		json_write_end(writer);
 	}
 	json_write_end(writer);
@@ -66,6 +68,10 @@ static void write_policy(struct json_writer *writer, const struct volume_info *i
 	if (info->policy.outer_data > 0) {
 		json_write_u32(writer, "outer_data", info->policy.outer_data);
 		json_write_u32(writer, "outer_parity", info->policy.outer_parity);
+	}
+	if (info->policy.copies > 1) {
+		json_write_u32(writer, "copies", info->policy.copies);
+		json_write_u32(writer, "min_copies", info->policy.min_copies);
 	}
 	json_write_end(writer);
 }
@@ -159,7 +165,12 @@ static int decode_member(const struct json *json, struct volume_info *info,
 	if (r < 0)
 		return r;
 	r = volume_info_add_member(info, &uuid, number, label, parity);
-	return r < 0 ? error_set(err, r, "no memory for the list of volumes") : 0;
+	if (r < 0)
+		return error_set(err, r, "no memory for the list of volumes");
+	if (!json_has(json, "retired"))
+		return 0;
+	return json_get_bool(json, "retired",
+			     &info->members[info->member_count - 1].retired, err);
 }
 
 static int decode_members(const struct json *json, struct volume_info *info,
@@ -180,6 +191,15 @@ static int decode_members(const struct json *json, struct volume_info *info,
 			return r;
 	}
 	return 0;
+}
+
+static int decode_copies(const struct json *policy, struct volume_info *info,
+			 struct error *err)
+{
+	int r = json_get_u32(policy, "copies", &info->policy.copies, err);
+
+	return r < 0 ? r
+		     : json_get_u32(policy, "min_copies", &info->policy.min_copies, err);
 }
 
 static int decode_policy(const struct json *json, struct volume_info *info,
@@ -205,6 +225,9 @@ static int decode_policy(const struct json *json, struct volume_info *info,
 	if (r < 0)
 		return r;
 	r = json_get_u64(policy, "spread", &info->policy.spread, err);
+	info->policy.copies = 1;
+	if (r == 0 && json_has(policy, "copies"))
+		r = decode_copies(policy, info, err);
 	if (r < 0 || !json_has(policy, "outer_data"))
 		return r;
 	r = json_get_u32(policy, "outer_data", &info->policy.outer_data, err);

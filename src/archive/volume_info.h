@@ -23,6 +23,7 @@ struct volume_member {
 	uint64_t number; /* in the set, from 1 */
 	char *label;     /* owned */
 	bool parity;     /* it holds parity of the outer code */
+	bool retired;
 };
 
 struct volume_info {
@@ -37,6 +38,8 @@ struct volume_info {
 		uint32_t data;                     /* k */
 		uint32_t parity;                   /* m */
 		uint64_t spread;                   /* bytes */
+		uint32_t copies;                   /* of everything; 1 if not said */
+		uint32_t min_copies;               /* 0: all of them */
 		uint32_t outer_data, outer_parity; /* the outer code; 0: none */
 	} policy;
 	struct hash head; /* the last one when the volume was begun; zero: none */

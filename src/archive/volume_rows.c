@@ -12,8 +12,11 @@
  * header record is lost. */
 static uint64_t number_in_name(const char *name)
 {
+	const char *slash = strrchr(name, '/');
 	uint64_t number = 0;
 
+	if (slash)
+		name = slash + 1;
 	for (unsigned i = 0; i < 9 && name[i] >= '0' && name[i] <= '9'; i++)
 		number = number * 10 + (uint64_t)(name[i] - '0');
 	return number;
@@ -77,6 +80,21 @@ int volume_rows_put(struct catalog *catalog, const struct volume_file *file, boo
 		       info.parity ? VOLUME_PARITY : VOLUME_DATA, sealed, err);
 }
 
+/* What a roster says of another volume. */
+static int put_known(struct catalog *catalog, const struct volume_member *member,
+		     struct error *err)
+{
+	struct volume_row row = {
+		.uuid = member->uuid,
+		.number = member->number,
+		.label = member->label,
+		.role = member->parity ? VOLUME_PARITY : VOLUME_DATA,
+		.retired = member->retired,
+	};
+
+	return catalog_put_volume(catalog, &row, err);
+}
+
 static int put_member(struct catalog *catalog, const struct volume_member *member,
 		      struct error *err)
 {
@@ -87,14 +105,13 @@ static int put_member(struct catalog *catalog, const struct volume_member *membe
 	if (r < 0)
 		return r;
 	if (r == 0) {
-		bool named = known.number > 0;
+		bool complete = known.number > 0 && known.retired >= member->retired;
 
 		volume_row_done(&known);
-		if (named)
+		if (complete)
 			return 0;
 	}
-	return put_row(catalog, &member->uuid, member->number, member->label, "",
-		       member->parity ? VOLUME_PARITY : VOLUME_DATA, false, err);
+	return put_known(catalog, member, err);
 }
 
 int volume_rows_put_roster(struct catalog *catalog, const struct volume_file *file,

@@ -119,6 +119,8 @@ static int dump_volume(void *context, const struct volume_row *volume)
 	if (volume->role == VOLUME_PARITY)
 		json_write_string(w, "role", "parity");
 	json_write_bool(w, "sealed", volume->sealed);
+	if (volume->retired)
+		json_write_bool(w, "retired", true);
 	json_write_u64(w, "records", volume->record_count);
 	json_write_u64(w, "record_offset", volume->record_offset);
 	json_write_hex(w, "record_hash", volume->record_hash.bytes, HASH_SIZE);

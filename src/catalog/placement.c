@@ -49,17 +49,27 @@ static const char sql_find_segment[] =
 	SEGMENT_COLUMNS "WHERE s.id = ? AND s.position = ?"
 			" ORDER BY v.number, v.uuid, s.log_offset DESC LIMIT 1 OFFSET ?";
 static const char sql_all_segments[] =
-	SEGMENT_COLUMNS "ORDER BY s.id, s.position, v.number, v.uuid, s.log_offset";
+	SEGMENT_COLUMNS "WHERE (s.id, s.position) > (?, ?)"
+			" ORDER BY s.id, s.position, v.number, v.uuid, s.log_offset";
 static const char sql_put_page[] = "INSERT OR REPLACE INTO page VALUES(?, ?, ?, ?, ?, ?)";
 static const char sql_find_page[] =
 	PAGE_COLUMNS "WHERE p.hash = ?"
 		     " ORDER BY v.number, v.uuid, p.log_offset DESC LIMIT 1 OFFSET ?";
 static const char sql_all_pages[] =
-	PAGE_COLUMNS "ORDER BY p.hash, v.number, v.uuid, p.log_offset";
+	PAGE_COLUMNS "WHERE p.hash > ? ORDER BY p.hash, v.number, v.uuid, p.log_offset";
 
 static uint64_t uuid_sum(const struct uuid *uuid)
 {
 	return checksum_bytes(uuid->bytes, UUID_SIZE);
+}
+
+/* The key to begin behind; all keys come behind the empty one. */
+static void bind_after(struct statement *s, const struct hash *hash)
+{
+	if (hash)
+		statement_bind_hash(s, hash);
+	else
+		statement_bind_blob(s, "", 0);
 }
 
 /* Stripes. */
@@ -229,11 +239,22 @@ int catalog_visit_segments(struct catalog *catalog,
 			   int (*visit)(void *context, const struct segment_place *place),
 			   void *context, struct error *err)
 {
+	return catalog_visit_segments_after(catalog, NULL, 0, visit, context, err);
+}
+
+int catalog_visit_segments_after(struct catalog *catalog, const struct hash *id,
+				 uint64_t index,
+				 int (*visit)(void *context,
+					      const struct segment_place *place),
+				 void *context, struct error *err)
+{
 	autostatement struct statement s = { 0 };
 	struct segment_place place;
 	int r;
 
 	statement_begin(&s, catalog, sql_all_segments);
+	bind_after(&s, id);
+	statement_bind_u64(&s, index);
 	while ((r = statement_step(&s, err)) == 0) {
 		r = read_segment(&s, &place, err);
 		if (r == 0)
@@ -304,12 +325,21 @@ int catalog_visit_pages(struct catalog *catalog,
 				     const struct uuid *volume),
 			void *context, struct error *err)
 {
+	return catalog_visit_pages_after(catalog, NULL, visit, context, err);
+}
+
+int catalog_visit_pages_after(struct catalog *catalog, const struct hash *hash,
+			      int (*visit)(void *context, const struct page_place *place,
+					   const struct uuid *volume),
+			      void *context, struct error *err)
+{
 	autostatement struct statement s = { 0 };
 	struct page_place place;
 	struct uuid volume;
 	int r;
 
 	statement_begin(&s, catalog, sql_all_pages);
+	bind_after(&s, hash);
 	while ((r = statement_step(&s, err)) == 0) {
 		r = read_page(&s, &place, &volume, err);
 		if (r == 0)

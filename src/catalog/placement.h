@@ -17,9 +17,10 @@ struct volume_row {
 	struct uuid uuid;
 	uint64_t number; /* in the set, from 1 */
 	char *label;     /* owned */
-	char *file; /* owned: name in the volume folder when last seen; not in the dump */
+	char *file;      /* owned: its path when last seen; not in the dump */
 	enum volume_role role;
 	bool sealed;
+	bool retired; /* gone for good, or to be: nothing is asked of it any more */
 	uint64_t
 		record_count; /* sequence of the last record + 1; 0: known by name only */
 	uint64_t record_offset;
@@ -33,8 +34,8 @@ struct volume_row {
 
 void volume_row_done(struct volume_row *volume);
 
-/* Insert or update by uuid: label, file, number and role unless NULL or 0, and sealed, which
- * stays once it was true. Sets volume->id. */
+/* Insert or update by uuid: label, file, number and role unless NULL or 0, and sealed and
+ * retired, which stay once they were true. Sets volume->id. */
 int catalog_put_volume(struct catalog *catalog, struct volume_row *volume,
 		       struct error *err);
 /* Drop a volume of which nothing is known but its name. Others stay. */
@@ -78,6 +79,16 @@ int catalog_find_page(struct catalog *catalog, const struct hash *hash, unsigned
 int catalog_visit_segments(struct catalog *catalog,
 			   int (*visit)(void *context, const struct segment_place *place),
 			   void *context, struct error *err);
+/* Those behind segment @id, index @index; likewise pages behind @hash. NULL: all. */
+int catalog_visit_segments_after(struct catalog *catalog, const struct hash *id,
+				 uint64_t index,
+				 int (*visit)(void *context,
+					      const struct segment_place *place),
+				 void *context, struct error *err);
+int catalog_visit_pages_after(struct catalog *catalog, const struct hash *hash,
+			      int (*visit)(void *context, const struct page_place *place,
+					   const struct uuid *volume),
+			      void *context, struct error *err);
 int catalog_visit_pages(struct catalog *catalog,
 			int (*visit)(void *context, const struct page_place *place,
 				     const struct uuid *volume),

@@ -80,7 +80,7 @@ static const char *const objects[] = {
 	"CREATE TABLE volume(id INTEGER PRIMARY KEY, uuid BLOB UNIQUE, number INTEGER,"
 	" label TEXT, file TEXT, role INTEGER, sealed INTEGER, record_count INTEGER,"
 	" record_offset INTEGER, record_hash BLOB, log_end INTEGER, stripe_count INTEGER,"
-	" payload_size INTEGER, parity_size INTEGER, checksum INTEGER)",
+	" payload_size INTEGER, parity_size INTEGER, retired INTEGER, checksum INTEGER)",
 
 	"CREATE TABLE stripe(id INTEGER PRIMARY KEY, volume INTEGER, log_start INTEGER,"
 	" number INTEGER, info BLOB, checksum INTEGER, UNIQUE(volume, log_start, "

@@ -17,7 +17,8 @@
 #define COLUMNS                                                                    \
 	"SELECT id, uuid, number, label, file, role, sealed, record_count, "       \
 	"record_offset,"                                                           \
-	" record_hash, log_end, stripe_count, payload_size, parity_size, checksum" \
+	" record_hash, log_end, stripe_count, payload_size, parity_size, retired," \
+	" checksum"                                                                \
 	" FROM volume "
 
 static const char sql_forget[] = "DELETE FROM volume WHERE uuid = ? AND record_count = 0";
@@ -26,13 +27,13 @@ static const char sql_all[] = COLUMNS "ORDER BY number, uuid";
 static const char sql_insert[] =
 	"INSERT INTO volume(number, label, file, role, sealed, record_count, "
 	"record_offset,"
-	" record_hash, log_end, stripe_count, payload_size, parity_size, checksum, uuid)"
-	" VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+	" record_hash, log_end, stripe_count, payload_size, parity_size, retired,"
+	" checksum, uuid) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 static const char sql_update[] =
 	"UPDATE volume SET number = ?, label = ?, file = ?, role = ?, sealed = ?, "
 	"record_count = ?,"
 	" record_offset = ?, record_hash = ?, log_end = ?, stripe_count = ?,"
-	" payload_size = ?, parity_size = ?, checksum = ? WHERE uuid = ?";
+	" payload_size = ?, parity_size = ?, retired = ?, checksum = ? WHERE uuid = ?";
 
 void volume_row_done(struct volume_row *volume)
 {
@@ -53,7 +54,7 @@ static uint32_t volume_checksum(const struct volume_row *v)
 			   text_sum(v->label), text_sum(v->file), v->role, v->sealed,
 			   v->record_count, v->record_offset,
 			   checksum_bytes(v->record_hash.bytes, HASH_SIZE), v->log_end,
-			   v->stripe_count, v->payload_size, v->parity_size);
+			   v->stripe_count, v->payload_size, v->parity_size, v->retired);
 }
 
 static int read_text(struct statement *s, char **text_out, struct error *err)
@@ -89,6 +90,7 @@ static int read_columns(struct statement *s, struct volume_row *v, struct error 
 	v->stripe_count = statement_u64(s);
 	v->payload_size = statement_u64(s);
 	v->parity_size = statement_u64(s);
+	v->retired = statement_i64(s);
 	if (statement_u64(s) != volume_checksum(v))
 		return catalog_damaged(err, "a volume");
 	return 0;
@@ -131,6 +133,7 @@ static int write_volume(struct catalog *catalog, const char *sql,
 	statement_bind_u64(&s, v->stripe_count);
 	statement_bind_u64(&s, v->payload_size);
 	statement_bind_u64(&s, v->parity_size);
+	statement_bind_i64(&s, v->retired);
 	statement_bind_u64(&s, volume_checksum(v));
 	statement_bind_blob(&s, v->uuid.bytes, UUID_SIZE);
 	return statement_run(&s, err);
@@ -196,6 +199,7 @@ static int update_known(struct catalog *catalog, const struct volume_row *volume
 	merged.sealed |= volume->sealed;
 	if (volume->role)
 		merged.role = volume->role;
+	merged.retired |= volume->retired;
 	if (volume->number)
 		merged.number = volume->number;
 	if (volume->label)

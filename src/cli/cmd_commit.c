@@ -82,6 +82,11 @@ static enum exit_code commit(struct invocation *invocation, struct archive *arch
 		commit_report_print(&summary, options->dry_run, elapsed);
 	if (r < 0)
 		return explain(r, &summary, &err);
+	if (summary.too_few_copies) {
+		log_error("the commit exists, but on fewer volumes than [volume] "
+			  "min_copies: 'blockframe health' copies it to others");
+		return CODE_FAILED;
+	}
 	return summary.problems > 0 ? CODE_PARTIAL : CODE_DONE;
 }
 

@@ -75,6 +75,22 @@ static void print_outer(const struct safety *safety)
 			     outer->incomplete);
 }
 
+static void print_copies(const struct safety *safety)
+{
+	const struct copies_missing *missing = &safety->missing;
+	unsigned least = missing->least == UINT_MAX ? safety->copies : missing->least;
+	char size[SIZE_TEXT_MAX];
+
+	(void)printf("          the loss of any %u of its places\n",
+		     least > 0 ? least - 1 : 0);
+	(void)printf("copies    %u of everything, a commit takes %u", safety->copies,
+		     safety->min_copies);
+	if (missing->segments + missing->pages > 0)
+		(void)printf("; %s have fewer",
+			     size_format(missing->bytes + missing->page_bytes, size));
+	(void)putchar('\n');
+}
+
 static void print_survives(const struct safety *safety)
 {
 
@@ -84,7 +100,10 @@ static void print_survives(const struct safety *safety)
 		(void)printf("survives  the loss of any %u extents of every stripe "
 			     "verified\n",
 			     safety->margin);
-	print_outer(safety);
+	if (safety->copies > 1)
+		print_copies(safety);
+	if (safety->copies == 1 || safety->code.data > 0)
+		print_outer(safety);
 }
 
 static void print_due(const struct safety *safety, int64_t now)
@@ -109,7 +128,8 @@ static void print_due(const struct safety *safety, int64_t now)
 static void print_volume(const struct safety_volume *volume, int64_t now)
 {
 	const char *label = volume->row.label ? volume->row.label : "";
-	const char *state = !volume->attached                   ? "away"
+	const char *state = volume->row.retired                 ? "retired"
+			    : !volume->attached                 ? "away"
 			    : volume->ledger.lost               ? "lost"
 			    : volume->ledger.damaged            ? "damaged"
 			    : volume->unverified || volume->old ? "due"

@@ -86,6 +86,8 @@ void commit_report_print(const struct commit_summary *summary, bool dry_run,
 		print_stored(summary);
 		print_strength(&summary->strength);
 	}
+	if (summary->copies > 1)
+		(void)printf("copies: in %" PRIu64 " places\n", summary->copies);
 	if (summary->verified_files > 0)
 		(void)printf("read back and verified %" PRIu64 " files\n",
 			     summary->verified_files);
@@ -128,6 +130,7 @@ void commit_report_json(const struct commit_summary *summary, bool dry_run,
 		{ "written_size", summary->written_size },
 		{ "verified_files", summary->verified_files },
 		{ "problems", summary->problems },
+		{ "copies", summary->copies },
 		{ "milliseconds", elapsed / NS_PER_MS },
 	};
 	autoptr(json) json = json_object_new();

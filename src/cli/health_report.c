@@ -162,6 +162,21 @@ static void print_files(const struct health_files *files)
 		(void)printf("  and %" PRIu64 " more\n", total - printed);
 }
 
+static void print_copies(const struct copy_up_report *copies)
+{
+	char size[SIZE_TEXT_MAX];
+
+	if (copies->segments > 0)
+		(void)printf("copies: %" PRIu64
+			     " segments (%s) were copied to where they "
+			     "were missing\n",
+			     copies->segments, size_format(copies->bytes, size));
+	if (copies->missing.segments > 0)
+		(void)printf("copies: %" PRIu64 " segments (%s) have too few\n",
+			     copies->missing.segments,
+			     size_format(copies->missing.bytes, size));
+}
+
 void health_report_print(const struct health_report *report, bool check)
 {
 	char elapsed[TIMESTAMP_TEXT_MAX];
@@ -172,6 +187,7 @@ void health_report_print(const struct health_report *report, bool check)
 		print_volume(&report->volumes[i]);
 	print_ranges(report);
 	print_files(&report->files);
+	print_copies(&report->copies);
 	(void)printf("verified %s in %s (%s): ", size_format(report->bytes, size),
 		     duration_format(report->elapsed, elapsed),
 		     format_rate(report->bytes, report->elapsed, rate));
@@ -271,6 +287,22 @@ static void add_file(struct json *array, const struct health_file *file)
 	}
 }
 
+static void add_copies(struct json *json, const struct copy_up_report *copies)
+{
+	struct json *object;
+
+	if (json_add_object(json, "copies", &object) < 0)
+		return;
+	(void)json_add_u64(object, "segments_copied", copies->segments);
+	(void)json_add_u64(object, "bytes_copied", copies->bytes);
+	(void)json_add_u64(object, "pages_copied", copies->pages);
+	(void)json_add_u64(object, "heads_copied", copies->heads);
+	(void)json_add_u64(object, "unreadable", copies->unreadable);
+	(void)json_add_u64(object, "segments_missing", copies->missing.segments);
+	(void)json_add_u64(object, "bytes_missing", copies->missing.bytes);
+	(void)json_add_u64(object, "pages_missing", copies->missing.pages);
+}
+
 static void add_files(struct json *json, const struct health_files *files)
 {
 	struct json *array;
@@ -314,6 +346,7 @@ struct json *health_report_json(const struct health_report *report, bool check,
 			add_range(array, report, &report->damage.items[i]);
 	(void)json_add_u64(json, "places_not_listed", report->damage.dropped);
 	add_files(json, &report->files);
+	add_copies(json, &report->copies);
 	return json;
 }
 

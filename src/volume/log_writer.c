@@ -7,6 +7,7 @@
  *     record_writer   completes and writes records, in order behind the stripes
  *     write_queue     the thread that runs all that touches the backend
  *     room            how much still fits
+ *     log_records     records that others ask for (log_records.c)
  *
  * A commit goes through two states, from one log_write_record() to the next:
  *
@@ -28,49 +29,19 @@
 #include "base/error.h"
 #include "volume/backend.h"
 #include "volume/log_end.h"
-#include "volume/log_layout.h"
+#include "volume/log_session.h"
 #include "volume/record_wire.h"
-#include "volume/record_writer.h"
-#include "volume/room.h"
-#include "volume/staging.h"
 #include "volume/stripe_writer.h"
-#include "volume/writer_memory.h"
 
 #include <assert.h>
 #include <string.h>
 
 #define ATOM_SIZE_MIN 8u /* bytes: a skippable frame's header */
 
-struct log_writer {
-	struct backend *backend;
-	struct log_writer_options options;
-	struct writer_memory memory;
-	struct budget
-		*budget; /* of this session; its size is reserved from options.budget */
-	struct room_policy policy;
-
-	struct write_queue *queue;
-	struct stripe_writer *stripes;
-	struct record_writer records;
-	struct staging staging;
-	struct log_layout layout;
-	struct log_end end; /* behind the last record that on_record() was told of */
-
-	size_t largest;        /* bytes of the largest staged atom */
-	unsigned atoms;        /* staged */
-	uint64_t commit_bytes; /* since the last log_write_record() */
-	uint64_t expected; /* bytes that places of appended atoms will take in records */
-	uint64_t payload;  /* bytes appended in this session */
-	bool streaming;
-	bool full;
-	int r; /* why the session is broken, with its text */
-	struct error err;
-};
-
 /* ---- state of the session ---- */
 
 /* Why the session is broken, if it is. */
-static int check_session(struct log_writer *writer, struct error *err)
+int log_session_check(struct log_writer *writer, struct error *err)
 {
 	if (writer->r == 0)
 		writer->r = write_queue_check(writer->queue, &writer->err);
@@ -80,7 +51,7 @@ static int check_session(struct log_writer *writer, struct error *err)
 }
 
 /* The end of a public function that wrote its message to writer->err. */
-static int leave(struct log_writer *writer, int r, struct error *err)
+int log_session_leave(struct log_writer *writer, int r, struct error *err)
 {
 	if (r >= 0)
 		return r;
@@ -91,7 +62,7 @@ static int leave(struct log_writer *writer, int r, struct error *err)
 }
 
 /* Tell of the records that have become durable. */
-static int deliver(struct log_writer *writer, struct error *err)
+int log_session_deliver(struct log_writer *writer, struct error *err)
 {
 	const struct log_writer_options *options = &writer->options;
 	struct record_job *job;
@@ -307,7 +278,7 @@ static int append(struct log_writer *writer, const struct atom *atom, struct err
 	uint64_t lists = pending_expect(atom->parts[0].iov_base, atom->parts[0].iov_len);
 	int r;
 
-	r = deliver(writer, err);
+	r = log_session_deliver(writer, err);
 	if (r < 0)
 		return r;
 	if (writer->full)
@@ -335,12 +306,12 @@ int log_append(struct log_writer *writer, const struct atom *atom,
 {
 	int r;
 
-	r = check_session(writer, err);
+	r = log_session_check(writer, err);
 	if (r < 0)
 		return r;
 	if (atom->size < ATOM_SIZE_MIN || atom->size > ATOM_SIZE_MAX)
 		return error_set(err, -EINVAL, "an atom of %zu bytes", atom->size);
-	r = leave(writer, append(writer, atom, &writer->err), err);
+	r = log_session_leave(writer, append(writer, atom, &writer->err), err);
 	if (r != 0)
 		return r;
 	*log_offset_out = writer->layout.log_offset;
@@ -374,7 +345,7 @@ static int check_place(struct log_writer *writer, uint64_t offset, uint64_t size
 		       struct error *err)
 {
 	uint64_t end = writer->layout.log_offset;
-	int r = check_session(writer, err);
+	int r = log_session_check(writer, err);
 
 	if (r < 0)
 		return r;
@@ -387,7 +358,7 @@ static int placed(struct log_writer *writer, int r, struct error *err)
 {
 	if (r < 0)
 		(void)error_set(&writer->err, r, "no memory for a place");
-	return leave(writer, r, err);
+	return log_session_leave(writer, r, err);
 }
 
 int log_place_segment(struct log_writer *writer, const struct segment_place *segment,
@@ -415,7 +386,7 @@ int log_place_page(struct log_writer *writer, const struct page_place *page,
 int log_place_foreign(struct log_writer *writer, const struct segment_place *segment,
 		      struct error *err)
 {
-	int r = check_session(writer, err);
+	int r = log_session_check(writer, err);
 
 	return r < 0 ? r
 		     : placed(writer,
@@ -431,11 +402,9 @@ int log_place_group(struct log_writer *writer, struct group *group, struct error
 			      err);
 }
 
-/* ---- records, from outside ---- */
+/* ---- ending what is open ---- */
 
-/* End the open stripe, or spread what is staged. The queue is empty afterwards, and the
- * memory free for a large record. */
-static int flush(struct log_writer *writer, struct error *err)
+int log_session_close(struct log_writer *writer, struct error *err)
 {
 	int r = 0;
 
@@ -445,52 +414,7 @@ static int flush(struct log_writer *writer, struct error *err)
 			    err);
 	if (r == 0 && stripe_writer_is_open(writer->stripes))
 		r = close_stripe(writer, err);
-	if (r < 0)
-		return r;
-	r = write_queue_drain(writer->queue, err);
-	if (r < 0)
-		return r;
-	stripe_writer_release(writer->stripes);
-	writer->streaming = false;
-	writer->commit_bytes = 0;
-	return 0;
-}
-
-static int write_records(struct log_writer *writer, const struct record_text *text,
-			 struct error *err)
-{
-	const struct record_text more = { .kind = STRIPE_PLACEMENT };
-	int r;
-
-	r = flush(writer, err);
-	while (r == 0 && pending_size(&writer->layout.pending) > RECORD_LISTS_MAX)
-		r = log_layout_record(&writer->layout, &more, false, &writer->records,
-				      err);
-	if (r == 0)
-		r = log_layout_record(&writer->layout, text, true, &writer->records, err);
-	if (r == 0)
-		r = write_queue_drain(writer->queue, err);
-	if (r < 0)
-		return r;
-	record_build_trim(&writer->records.build, geometry_frames_for(ROOM_RECORD_SIZE));
-	return deliver(writer, err);
-}
-
-int log_write_record(struct log_writer *writer, enum stripe_kind kind, bool checkpoint,
-		     const char *head, const char *info, struct error *err)
-{
-	struct record_text text = { kind, checkpoint, head, info };
-	size_t size = (head ? strlen(head) : 0) + (info ? strlen(info) : 0);
-	int r;
-
-	r = check_session(writer, err);
-	if (r < 0)
-		return r;
-	if (kind < STRIPE_HEADER || kind > STRIPE_END || kind == STRIPE_DATA)
-		return error_set(err, -EINVAL, "no kind of record: %d", kind);
-	if (size > RECORD_SIZE_MAX - ROOM_RECORD_SIZE)
-		return error_set(err, -E2BIG, "%zu bytes of text in a record", size);
-	return leave(writer, write_records(writer, &text, &writer->err), err);
+	return r;
 }
 
 const struct log_end *log_writer_end(const struct log_writer *writer)

@@ -50,6 +50,7 @@ struct log_writer_options {
 	uint64_t used_size; /* bytes of it that are occupied: stripe_written_size() of all
 			     * its stripes, or backend_position() where that is unknown */
 	struct budget *budget; /* borrowed: extents shrink until their buffers fit */
+	unsigned sharing;      /* writers that are to share it, this one included; 0: 1 */
 	struct pool *pool;     /* borrowed */
 
 	/* Called (from the calling thread) after each record is durable; may be NULL. A
@@ -97,6 +98,17 @@ int log_place_group(struct log_writer *writer, struct group *group, struct error
  * would exceed RECORD_SIZE_MAX are split over further placement records. */
 int log_write_record(struct log_writer *writer, enum stripe_kind kind, bool checkpoint,
 		     const char *head, const char *info, struct error *err);
+
+/* The same in two halves, so that several logs can be written to at the same time: the first
+ * queues what the second waits for. Nothing else is called in between. */
+int log_begin_record(struct log_writer *writer, enum stripe_kind kind, bool checkpoint,
+		     const char *head, const char *info, struct error *err);
+int log_end_record(struct log_writer *writer, struct error *err);
+
+/* Close the open data stripe and make it durable, without a record: until one lists it, it
+ * is a tail. In two halves, likewise. */
+int log_begin_flush(struct log_writer *writer, struct error *err);
+int log_end_flush(struct log_writer *writer, struct error *err);
 
 /* Where the log stands after the last record; valid until the next call. */
 const struct log_end *log_writer_end(const struct log_writer *writer);

@@ -81,7 +81,9 @@ uint64_t writer_memory_available(const struct log_writer_options *options)
 	uint64_t available = budget_available(options->budget);
 	uint64_t share = budget_size(options->budget) / 8 * 5;
 
-	return available < share ? available : share;
+	if (available > share)
+		available = share;
+	return options->sharing > 1 ? available / options->sharing : available;
 }
 
 int writer_memory_reserve(const struct log_writer_options *options,

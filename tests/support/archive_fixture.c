@@ -95,22 +95,21 @@ struct making {
 	struct error *err;
 };
 
-static int append(struct making *m, const void *atom, size_t size, uint64_t *offset_out)
+static int append(struct making *m, const void *atom, size_t size)
 {
-	return appender_append(m->appender, ATOM(atom, size), offset_out, m->err);
+	return appender_append(m->appender, ATOM(atom, size), m->err);
 }
 
 static int append_frames(struct making *m, const uint8_t *content,
 			 const struct segment_frame *frames, uint32_t count)
 {
 	static uint8_t stored[FRAME_STORED_MAX];
-	uint64_t offset;
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < count; i++) {
 		frame_store(content + frames[i].content_offset, frames[i].content_size,
 			    stored);
-		r = append(m, stored, frames[i].stored_size, &offset);
+		r = append(m, stored, frames[i].stored_size);
 	}
 	return r;
 }
@@ -120,16 +119,14 @@ static int append_tables(struct making *m, const struct segment_info *info,
 {
 	size_t size = segment_frame_table_size(info->frame_count);
 	autofree uint8_t *table = malloc(segment_tail_size(info->frame_count));
-	uint64_t offset;
 	int r;
 
 	assert_non_null(table);
 	segment_tail_encode(info, frames, hashes, table);
-	r = append(m, table, size, &offset);
+	r = append(m, table, size);
 	if (r < 0)
 		return r;
-	return append(m, table + size, segment_seek_table_size(info->frame_count),
-		      &offset);
+	return append(m, table + size, segment_seek_table_size(info->frame_count));
 }
 
 /* Append @content as a pack; its id goes to *id_out. */
@@ -169,7 +166,7 @@ static int append_pack(struct making *m, const uint8_t *content, uint32_t size,
 	if (r < 0)
 		return r;
 	segment_header_encode(&info, header);
-	r = append(m, header, segment_header_size(0), &place.log_offset);
+	r = append(m, header, segment_header_size(0));
 	if (r == 0)
 		r = append_frames(m, content, frames, info.frame_count);
 	if (r == 0)
@@ -191,8 +188,7 @@ static int put_page(void *context, const struct hash *hash, const uint8_t *atom,
 	place.kind = (uint8_t)kind;
 	r = appender_begin(m->appender, size, err);
 	if (r == 0)
-		r = appender_append(m->appender, ATOM(atom, size), &place.log_offset,
-				    err);
+		r = appender_append(m->appender, ATOM(atom, size), err);
 	return r < 0 ? r : appender_place_page(m->appender, &place, err);
 }
 
