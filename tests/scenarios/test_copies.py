@@ -242,8 +242,8 @@ def test_damage_of_both_copies_in_different_places_loses_nothing(places, rng):
     write_file(f'{places.tree}/large', rng.randbytes(12 * MIB))
     places.history.commit()
     sizes = [file.stat().st_size for file in (*places.files(0), *places.files(1))]
-    half = min(sizes) // 2
-    for place, (begin, end) in enumerate([(half, None), (200_000, half - 131_072)]):
+    low, high = min(sizes) * 2 // 5, max(sizes) * 3 // 5  # they do not lie in step
+    for place, (begin, end) in enumerate([(high, None), (200_000, low)]):
         file, = places.files(place)
         with open(file, 'r+b') as volume:
             volume.seek(begin)
