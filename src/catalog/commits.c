@@ -5,6 +5,7 @@
 #include "catalog/handle.h"
 #include "catalog/hash_range.h"
 #include "catalog/history.h"
+#include "catalog/partial.h"
 #include "catalog/version.h"
 
 #include <errno.h>
@@ -77,8 +78,8 @@ static int read_commit(struct statement *s, struct commit_row *commit_out,
 	return 0;
 }
 
-int catalog_get_commit(struct catalog *catalog, uint64_t sequence,
-		       struct commit_row *commit_out, struct error *err)
+static int get_commit(struct catalog *catalog, uint64_t sequence,
+		      struct commit_row *commit_out, struct error *err)
 {
 	autostatement struct statement s = { 0 };
 	bool last = sequence == VERSION_CURRENT;
@@ -91,12 +92,33 @@ int catalog_get_commit(struct catalog *catalog, uint64_t sequence,
 	return r != 0 ? r : read_commit(&s, commit_out, err);
 }
 
+int catalog_get_commit(struct catalog *catalog, uint64_t sequence,
+		       struct commit_row *commit_out, struct error *err)
+{
+	uint64_t current = VERSION_CURRENT;
+	int r;
+
+	r = partial_at(catalog, &current, err);
+	if (r < 0)
+		return r;
+	if (catalog->filler && sequence == VERSION_CURRENT)
+		sequence = current;
+	r = get_commit(catalog, sequence, commit_out, err);
+	if (r != CATALOG_END || !catalog->filler || sequence > current)
+		return r;
+	r = partial_fill_heads(catalog, sequence, err);
+	return r < 0 ? r : get_commit(catalog, sequence, commit_out, err);
+}
+
 int catalog_next_commit(struct catalog *catalog, uint64_t sequence,
 			struct commit_row *commit_out, struct error *err)
 {
 	autostatement struct statement s = { 0 };
 	int r;
 
+	r = partial_fill_heads(catalog, sequence, err);
+	if (r < 0)
+		return r;
 	statement_begin(&s, catalog, sql_next);
 	statement_bind_i64(&s, version_at(sequence));
 	r = statement_step(&s, err);
@@ -115,6 +137,9 @@ int catalog_find_commit(struct catalog *catalog, const char *hex,
 	if (r < 0)
 		return error_set(err, r, "'%s' is no commit: 4 to 64 hex digits are",
 				 hex);
+	r = partial_fill_heads(catalog, 0, err);
+	if (r < 0)
+		return r;
 	statement_begin(&s, catalog, sql_find);
 	statement_bind_hash(&s, &low);
 	statement_bind_hash(&s, &high);
@@ -142,6 +167,9 @@ int catalog_visit_commits(struct catalog *catalog,
 	struct commit_row commit = { 0 };
 	int r;
 
+	r = partial_fill_heads(catalog, 0, err);
+	if (r < 0)
+		return r;
 	statement_begin(&s, catalog, sql_all);
 	while ((r = statement_step(&s, err)) == 0) {
 		r = read_commit(&s, &commit, err);

@@ -13,6 +13,7 @@
 #include "catalog/handle.h"
 #include "catalog/link.h"
 #include "catalog/link_group.h"
+#include "catalog/partial.h"
 #include "catalog/version.h"
 
 #include <string.h>
@@ -32,6 +33,12 @@ static const char sql_folders[] =
 static const char sql_linked[] = "SELECT 1 FROM link l CROSS JOIN version v ON v.node = "
 				 "l.node AND v.first = l.first"
 				 " WHERE l.node = ? AND v.version = ?";
+static const char sql_names[] =
+	"SELECT " VERSION_COLUMNS ", " VERSION_LINE
+	" FROM link l CROSS JOIN version v ON v.node = l.node AND v.first = "
+	"l.first" VERSION_JOIN_LINE
+	" WHERE l.path = ? AND l.inode = ? AND v.first <= ?3 AND v.end > ?3"
+	" ORDER BY v.node";
 static const char sql_begun[] =
 	"SELECT " VERSION_COLUMNS ", " VERSION_LINE
 	" FROM version v INDEXED BY version_first" VERSION_JOIN_LINE
@@ -71,8 +78,8 @@ static int get_row(struct catalog *catalog, const char *sql, int64_t node, int64
 	return r != 0 ? r : read_row(&s, node, &version, row_out, err);
 }
 
-int entry_at(struct catalog *catalog, int64_t node, uint64_t at,
-	     struct version_row *row_out, struct error *err)
+static int find_at(struct catalog *catalog, int64_t node, uint64_t at,
+		   struct version_row *row_out, struct error *err)
 {
 	struct version_row row = { 0 };
 	int r;
@@ -87,10 +94,33 @@ int entry_at(struct catalog *catalog, int64_t node, uint64_t at,
 	return r;
 }
 
+int entry_at(struct catalog *catalog, int64_t node, uint64_t at,
+	     struct version_row *row_out, struct error *err)
+{
+	int r;
+
+	r = partial_at(catalog, &at, err);
+	if (r == 0)
+		r = find_at(catalog, node, at, row_out, err);
+	if (r != CATALOG_END || !catalog->filler)
+		return r;
+	r = partial_fill_node(catalog, node, at, err);
+	return r < 0 ? r : find_at(catalog, node, at, row_out, err);
+}
+
 int entry_version(struct catalog *catalog, int64_t node, uint32_t number,
 		  struct version_row *row_out, struct error *err)
 {
-	return get_row(catalog, sql_version, node, number, row_out, err);
+	uint64_t at = VERSION_CURRENT;
+	int r;
+
+	r = partial_at(catalog, &at, err);
+	if (r == 0)
+		r = get_row(catalog, sql_version, node, number, row_out, err);
+	if (r != CATALOG_END || !catalog->filler)
+		return r;
+	r = partial_fill_versions(catalog, node, err);
+	return r < 0 ? r : get_row(catalog, sql_version, node, number, row_out, err);
 }
 
 int entry_newest(struct catalog *catalog, int64_t node, struct version_row *row_out,
@@ -105,6 +135,9 @@ int entry_next_version(struct catalog *catalog, int64_t node, uint32_t number,
 	autostatement struct statement s = { 0 };
 	int r;
 
+	r = partial_fill_versions(catalog, node, err);
+	if (r < 0)
+		return r;
 	statement_begin(&s, catalog, sql_next_version);
 	statement_bind_i64(&s, node);
 	statement_bind_i64(&s, number);
@@ -124,20 +157,36 @@ int entry_child_node(struct catalog *catalog, int64_t parent, const struct bytes
 	struct node node;
 	int r;
 
-	r = node_child(catalog, parent, name->data, name->size, &node, err);
+	r = partial_fill_child_versions(catalog, parent, name, err);
+	if (r == 0)
+		r = node_child(catalog, parent, name->data, name->size, &node, err);
 	if (r == 0)
 		*node_out = node.id;
 	return r;
 }
 
+static int find_child(struct catalog *catalog, int64_t parent, const struct bytes *name,
+		      uint64_t at, struct version_row *row_out, struct error *err)
+{
+	struct node node;
+	int r;
+
+	r = node_child(catalog, parent, name->data, name->size, &node, err);
+	return r != 0 ? r : find_at(catalog, node.id, at, row_out, err);
+}
+
 int entry_child(struct catalog *catalog, int64_t parent, const struct bytes *name,
 		uint64_t at, struct version_row *row_out, struct error *err)
 {
-	int64_t node = 0;
 	int r;
 
-	r = entry_child_node(catalog, parent, name, &node, err);
-	return r != 0 ? r : entry_at(catalog, node, at, row_out, err);
+	r = partial_at(catalog, &at, err);
+	if (r == 0)
+		r = find_child(catalog, parent, name, at, row_out, err);
+	if (r != CATALOG_END || !catalog->filler)
+		return r;
+	r = partial_fill_child(catalog, parent, name, at, err);
+	return r < 0 ? r : find_child(catalog, parent, name, at, row_out, err);
 }
 
 int entry_count_folders(struct catalog *catalog, int64_t parent, uint64_t at,
@@ -146,6 +195,10 @@ int entry_count_folders(struct catalog *catalog, int64_t parent, uint64_t at,
 	autostatement struct statement s = { 0 };
 	int r;
 
+	if (catalog->filler) { /* what is in a folder is not worth getting for that */
+		*count_out = limit;
+		return 0;
+	}
 	statement_begin(&s, catalog, sql_folders);
 	statement_bind_i64(&s, parent);
 	statement_bind_i64(&s, version_at(at));
@@ -160,7 +213,13 @@ int entry_links(struct catalog *catalog, const struct bytes *path, uint64_t inod
 		uint64_t at, uint64_t *count_out, int64_t *node_out, struct error *err)
 {
 	struct link_group group = { link_path_number(path), inode };
+	int r;
 
+	r = partial_at(catalog, &at, err);
+	if (r < 0)
+		return r;
+	if (catalog->filler)
+		return partial_links(catalog, path, inode, at, count_out, node_out, err);
 	return link_group_get(catalog, &group, at, count_out, node_out, err);
 }
 
@@ -180,23 +239,18 @@ int entry_is_linked(struct catalog *catalog, int64_t node, uint32_t number,
 	return 0;
 }
 
-static int visit_rows(struct catalog *catalog, const char *sql, uint64_t after,
-		      uint64_t last,
+static int visit_rows(struct statement *s,
 		      int (*visit)(void *context, const struct version_row *row,
 				   struct error *err),
 		      void *context, struct error *err)
 {
-	autostatement struct statement s = { 0 };
 	uint8_t key[MANIFEST_KEY_MAX];
 	struct stored_version version;
 	size_t key_size;
 	int r;
 
-	statement_begin(&s, catalog, sql);
-	statement_bind_i64(&s, version_at(after));
-	statement_bind_i64(&s, version_at(last));
-	while ((r = statement_step(&s, err)) == 0) {
-		r = version_read_anywhere(&s, key, &key_size, &version, err);
+	while ((r = statement_step(s, err)) == 0) {
+		r = version_read_anywhere(s, key, &key_size, &version, err);
 		if (r == 0)
 			r = visit(context, &version.row, err);
 		if (r != 0)
@@ -205,16 +259,49 @@ static int visit_rows(struct catalog *catalog, const char *sql, uint64_t after,
 	return r == CATALOG_END ? 0 : r;
 }
 
+int entry_visit_names(struct catalog *catalog, const struct bytes *path, uint64_t inode,
+		      uint64_t at,
+		      int (*visit)(void *context, const struct version_row *row,
+				   struct error *err),
+		      void *context, struct error *err)
+{
+	autostatement struct statement s = { 0 };
+
+	statement_begin(&s, catalog, sql_names);
+	statement_bind_i64(&s, link_path_number(path));
+	statement_bind_u64(&s, inode);
+	statement_bind_i64(&s, version_at(at));
+	return visit_rows(&s, visit, context, err);
+}
+
+static int visit_stretch(struct catalog *catalog, const char *sql, uint64_t after,
+			 uint64_t last,
+			 int (*visit)(void *context, const struct version_row *row,
+				      struct error *err),
+			 void *context, struct error *err)
+{
+	autostatement struct statement s = { 0 };
+
+	statement_begin(&s, catalog, sql);
+	statement_bind_i64(&s, version_at(after));
+	statement_bind_i64(&s, version_at(last));
+	return visit_rows(&s, visit, context, err);
+}
+
 int entry_visit_changes(struct catalog *catalog, uint64_t after, uint64_t last,
 			int (*visit)(void *context, const struct version_row *row,
 				     struct error *err),
 			void *context, struct error *err)
 {
+	struct catalog_filler *filler = catalog->filler;
 	int r;
 
-	r = visit_rows(catalog, sql_begun, after, last, visit, context, err);
+	if (filler)
+		return filler->ops->changes(filler, after, last, visit, context, err);
+	r = visit_stretch(catalog, sql_begun, after, last, visit, context, err);
 	return r != 0 ? r
-		      : visit_rows(catalog, sql_ended, after, last, visit, context, err);
+		      : visit_stretch(catalog, sql_ended, after, last, visit, context,
+				      err);
 }
 
 int entry_count(struct catalog *catalog, uint64_t *count_out, struct error *err)

@@ -37,7 +37,8 @@ int entry_newest(struct catalog *catalog, int64_t node, struct version_row *row_
 int entry_next_version(struct catalog *catalog, int64_t node, uint32_t number,
 		       struct version_row *row_out, struct error *err);
 
-/* How many folders are in folder node @parent at @at, at most @limit. */
+/* How many folders are in folder node @parent at @at, at most @limit. A catalog that is filled
+ * on demand says @limit: nobody counted. */
 int entry_count_folders(struct catalog *catalog, int64_t parent, uint64_t at,
 			uint64_t limit, uint64_t *count_out, struct error *err);
 
@@ -45,6 +46,14 @@ int entry_count_folders(struct catalog *catalog, int64_t parent, uint64_t at,
  * inode number. How many, and the node of the first one made (0 if none). */
 int entry_links(struct catalog *catalog, const struct bytes *path, uint64_t inode,
 		uint64_t at, uint64_t *count_out, int64_t *node_out, struct error *err);
+
+/* These names, as a visit of their rows; of other files, too, whose links can't be told from
+ * @path in the table. Stops at the first non-zero result of @visit and returns it. */
+int entry_visit_names(struct catalog *catalog, const struct bytes *path, uint64_t inode,
+		      uint64_t at,
+		      int (*visit)(void *context, const struct version_row *row,
+				   struct error *err),
+		      void *context, struct error *err);
 
 /* Whether version @number of @node is one of several names of a file. */
 int entry_is_linked(struct catalog *catalog, int64_t node, uint32_t number,

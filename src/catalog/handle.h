@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct catalog_filler;
 struct sqlite3;
 
 struct catalog {
@@ -16,6 +17,8 @@ struct catalog {
 	uint32_t generation; /* see catalog/entry.h */
 	struct statement_cache statements;
 	int read_only; /* why nothing can be written; 0: it can */
+
+	struct catalog_filler *filler; /* borrowed, or NULL (catalog/filler.h) */
 
 	bool writing;        /* between begin and commit or rollback */
 	int64_t next_node;   /* while writing: id for the next new node */

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "catalog/handle.h"
 #include "catalog/link.h"
+#include "catalog/partial.h"
 #include "catalog/version.h"
 
 #include <errno.h>
@@ -176,8 +177,8 @@ int catalog_end_version(struct catalog *catalog, uint64_t sequence, const uint8_
 	return catalog_leave(catalog, own, r, err);
 }
 
-int catalog_get_version(struct catalog *catalog, const uint8_t *key, size_t key_size,
-			uint64_t at, struct version_row *version_out, struct error *err)
+static int get_version(struct catalog *catalog, const uint8_t *key, size_t key_size,
+		       uint64_t at, struct version_row *version_out, struct error *err)
 {
 	autostatement struct statement s = { 0 };
 	size_t name_size = key_name_size(key, key_size);
@@ -203,6 +204,20 @@ int catalog_get_version(struct catalog *catalog, const uint8_t *key, size_t key_
 	if (version.row.end <= (uint64_t)version_at(at))
 		return CATALOG_END;
 	return version_copy(&version.row, version_out, err);
+}
+
+int catalog_get_version(struct catalog *catalog, const uint8_t *key, size_t key_size,
+			uint64_t at, struct version_row *version_out, struct error *err)
+{
+	int r;
+
+	r = partial_at(catalog, &at, err);
+	if (r == 0)
+		r = get_version(catalog, key, key_size, at, version_out, err);
+	if (r != CATALOG_END || !catalog->filler)
+		return r;
+	r = partial_fill_key(catalog, key, key_size, at, err);
+	return r < 0 ? r : get_version(catalog, key, key_size, at, version_out, err);
 }
 
 int catalog_last_version(struct catalog *catalog, const uint8_t *key, size_t key_size,

@@ -24,6 +24,8 @@ static const char sql_insert[] =
 	"INSERT INTO version VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 static const char sql_end[] =
 	"UPDATE version SET end = ?, checksum = ? WHERE node = ? AND first = ?";
+static const char sql_move[] = "UPDATE version SET first = ?, end = ?, checksum = ? "
+			       "WHERE node = ? AND first = ?";
 static const char sql_delete[] = "DELETE FROM version WHERE node = ? AND first = ?";
 
 int64_t version_at(uint64_t at)
@@ -265,6 +267,23 @@ int version_end(struct catalog *catalog, struct stored_version *version, uint64_
 	statement_bind_u64(&s, version_checksum(version));
 	statement_bind_i64(&s, version->row.node);
 	statement_bind_u64(&s, version->row.first);
+	return statement_run(&s, err);
+}
+
+int version_move(struct catalog *catalog, struct stored_version *version, uint64_t first,
+		 uint64_t end, struct error *err)
+{
+	autostatement struct statement s = { 0 };
+	uint64_t old = version->row.first;
+
+	version->row.first = first;
+	version->row.end = end;
+	statement_begin(&s, catalog, sql_move);
+	statement_bind_u64(&s, first);
+	statement_bind_i64(&s, stored_end(end));
+	statement_bind_u64(&s, version_checksum(version));
+	statement_bind_i64(&s, version->row.node);
+	statement_bind_u64(&s, old);
 	return statement_run(&s, err);
 }
 

@@ -51,5 +51,8 @@ int version_insert(struct catalog *catalog, struct stored_version *version,
 		   struct error *err);
 int version_end(struct catalog *catalog, struct stored_version *version, uint64_t end,
 		struct error *err);
+/* Let it be alive in the commits [first, end). */
+int version_move(struct catalog *catalog, struct stored_version *version, uint64_t first,
+		 uint64_t end, struct error *err);
 int version_remove(struct catalog *catalog, const struct stored_version *version,
 		   struct error *err);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "catalog/handle.h"
 #include "catalog/listing.h"
+#include "catalog/partial.h"
 #include "catalog/version.h"
 
 #include <errno.h>
@@ -121,7 +122,9 @@ int catalog_walk(struct catalog *catalog, const uint8_t *key, size_t key_size,
 	};
 	int r;
 
-	r = walk_start(&walk, key, key_size, err);
+	r = partial_at(catalog, &walk.at, err);
+	if (r == 0)
+		r = walk_start(&walk, key, key_size, err);
 	while (r == 0 && walk.count > 0)
 		r = walk_on(&walk, err);
 	while (walk.count > 0)
