@@ -7,6 +7,8 @@
  * first one has put and not committed, the archive's source does not see; the few who need
  * that make a source over the first handle (appender.c, catch_up.c, rebuild.c).
  *
+ * An archive that is elsewhere has no volumes and one handle: its source needs no places.
+ *
  * The configuration is copied by way of its text, which has every setting.
  */
 #include "archive/archive.h"
@@ -15,6 +17,7 @@
 #include "archive/catch_up.h"
 #include "archive/lock.h"
 #include "archive/places.h"
+#include "archive/origin.h"
 #include "archive/source_local.h"
 #include "archive/volume_set.h"
 #include "base/budget.h"
@@ -23,6 +26,7 @@
 #include "base/pool.h"
 #include "base/text.h"
 #include "catalog/catalog.h"
+#include "catalog/filler.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -42,6 +46,7 @@ struct archive {
 	struct catalog *look_ups; /* the volume set's */
 	struct volume_set *volumes;
 	struct source *source;
+	struct origin *origin; /* borrowed, or NULL */
 	struct hash id;
 	char *warning; /* or NULL */
 };
@@ -82,7 +87,7 @@ static int open_folder(struct archive *archive, const char *directory, struct er
 	archive->folder_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (archive->folder_fd < 0)
 		return error_set_errno(err, -errno, "archive '%s'", directory);
-	if (!archive_exists(directory))
+	if (!archive->origin && !archive_exists(directory))
 		return error_set(err, -ENOENT, "'%s' holds no archive (no %s)", directory,
 				 ARCHIVE_CONFIG_FILE);
 	return 0;
@@ -120,8 +125,8 @@ static int start_engines(struct archive *archive, struct error *err)
 	return pool_new(config_jobs(&archive->config), &archive->pool, err);
 }
 
-/* An own handle each for the opener and for look-ups. */
-static int open_catalogs(struct archive *archive, struct error *err)
+int archive_open_catalog(const struct archive *archive, struct catalog **catalog_out,
+			 struct error *err)
 {
 	autofree char *path = NULL;
 	int r;
@@ -130,7 +135,19 @@ static int open_catalogs(struct archive *archive, struct error *err)
 		path = NULL; /* undefined after a failure */
 		return error_set(err, -ENOMEM, "no memory to open the catalog");
 	}
-	r = catalog_open(path, &archive->catalog, err);
+	r = catalog_open(path, catalog_out, err);
+	if (r == 0 && archive->origin)
+		catalog_set_filler(*catalog_out,
+				   archive->origin->ops->filler(archive->origin));
+	return r;
+}
+
+/* An own handle each for the opener and for look-ups. */
+static int open_catalogs(struct archive *archive, struct error *err)
+{
+	int r;
+
+	r = archive_open_catalog(archive, &archive->catalog, err);
 	if (r == -ENOENT)
 		return error_set(err, -EBADMSG,
 				 "the catalog is missing: rebuild it from the volumes");
@@ -139,7 +156,8 @@ static int open_catalogs(struct archive *archive, struct error *err)
 	if (r < 0)
 		return r;
 	catalog_archive_id(archive->catalog, &archive->id);
-	return catalog_open(path, &archive->look_ups, err);
+	return archive->origin ? 0
+			       : archive_open_catalog(archive, &archive->look_ups, err);
 }
 
 /* What to do with repairs: the opener must want them written, and the settings allow it. */
@@ -290,6 +308,24 @@ static int open_all(struct archive *archive, const struct archive_options *optio
 	return r;
 }
 
+static int open_elsewhere(struct archive *archive, const struct archive_options *options,
+			  struct error *err)
+{
+	struct origin *origin = options->origin;
+	int r;
+
+	archive->origin = origin;
+	r = open_folder(archive, origin->ops->folder(origin), err);
+	if (r == 0)
+		r = copy_config(archive, options->config, err);
+	if (r == 0)
+		r = start_engines(archive, err);
+	if (r == 0)
+		r = origin->ops->open_source(origin, archive->budget, &archive->source,
+					     err);
+	return r < 0 ? r : open_catalogs(archive, err); /* they ask a filler over it */
+}
+
 int archive_open(const struct archive_options *options, struct archive **archive_out,
 		 struct error *err)
 {
@@ -300,7 +336,8 @@ int archive_open(const struct archive_options *options, struct archive **archive
 		return error_set(err, -ENOMEM, "no memory to open an archive");
 	archive->folder_fd = -1;
 	archive->lock_fd = -1;
-	r = open_all(archive, options, err);
+	r = options->origin ? open_elsewhere(archive, options, err)
+			    : open_all(archive, options, err);
 	if (r < 0)
 		return r;
 	*archive_out = take_ptr(archive);
@@ -345,6 +382,11 @@ struct source *archive_source(struct archive *archive)
 void archive_id(const struct archive *archive, struct hash *id_out)
 {
 	*id_out = archive->id;
+}
+
+struct origin *archive_origin(const struct archive *archive)
+{
+	return archive->origin;
 }
 
 int archive_folder(const struct archive *archive)

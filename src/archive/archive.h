@@ -19,6 +19,7 @@ struct budget;
 struct catalog;
 struct config;
 struct error;
+struct origin;
 struct places;
 struct pool;
 struct source;
@@ -35,6 +36,9 @@ struct archive_options {
 	bool without_catalog; /* for rebuild: open although the catalog is unusable */
 	bool write_back; /* put what archive_source() repairs back on the volumes, unless
 			  * [repair] write_back is "off"; else nothing is written */
+	struct origin *origin; /* the archive is elsewhere (archive/origin.h): borrowed.
+				* Its directory is a private one then, and all below
+				* does not apply; NULL: it is here */
 	struct repair_observer observer; /* of damage that archive_source() meets; zero:
 					  * nobody listens */
 };
@@ -66,15 +70,24 @@ const char *archive_directory(const struct archive *archive);
 struct budget *archive_budget(struct archive *archive);
 struct pool *archive_pool(struct archive *archive);
 
-/* NULL for an archive opened without catalog: the next three, and archive_id() is zero. */
+/* NULL for an archive opened without catalog: the next three, and archive_id() is zero. An
+ * archive that is elsewhere has no volume set (NULL). */
 struct catalog *archive_catalog(struct archive *archive); /* opener's thread only */
 struct volume_set *archive_volumes(struct archive *archive);
 struct source *archive_source(struct archive *archive); /* any thread */
 void archive_id(const struct archive *archive, struct hash *id_out);
 
+/* Where the archive is if it is elsewhere, or NULL. */
+struct origin *archive_origin(const struct archive *archive);
+
+/* A further handle of the catalog, for one thread. The caller frees it. */
+int archive_open_catalog(const struct archive *archive, struct catalog **catalog_out,
+			 struct error *err);
+
 /* Descriptor of the archive's folder, where paths of volume files count from; borrowed. */
 int archive_folder(const struct archive *archive);
-const struct places *archive_places(const struct archive *archive); /* borrowed */
+/* Borrowed; NULL for an archive that is elsewhere. */
+const struct places *archive_places(const struct archive *archive);
 
 /* What the user should know about how it was opened, or NULL. */
 const char *archive_warning(const struct archive *archive);

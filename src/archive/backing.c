@@ -7,6 +7,7 @@
 #include "archive/backing.h"
 
 #include "archive/archive.h"
+#include "archive/origin.h"
 #include "archive/read_service.h"
 #include "base/budget.h"
 #include "base/config.h"
@@ -18,7 +19,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 
 #define HANDLES_MAX 8u
 
@@ -29,7 +29,6 @@ struct backing {
 	struct archive *archive;
 	struct read_service *service;
 	uint64_t reserved; /* bytes of the budget, for the caller */
-	char *catalog_path;
 
 	struct mutex mutex; /* guards all below */
 	struct cond given;
@@ -50,7 +49,6 @@ static void backing_free(struct backing *backing)
 	archive_free(backing->archive);
 	cond_done(&backing->given);
 	mutex_done(&backing->mutex);
-	free(backing->catalog_path);
 	free(backing);
 }
 
@@ -71,7 +69,7 @@ static int open_first(struct backing *backing, struct error *err)
 	struct catalog *catalog = NULL;
 	int r;
 
-	r = catalog_open(backing->catalog_path, &catalog, err);
+	r = archive_open_catalog(backing->archive, &catalog, err);
 	if (r < 0)
 		return r;
 	backing->generation = catalog_generation(catalog);
@@ -99,12 +97,14 @@ static int set_aside(struct backing *backing, uint64_t size, struct error *err)
 static int start_service(struct backing *backing, struct error *err)
 {
 	const struct config *config = archive_config(backing->archive);
+	struct origin *origin = archive_origin(backing->archive);
 	unsigned jobs = config_jobs(config);
+	unsigned waiting = origin ? origin->ops->parallel(origin) : jobs;
 	const struct read_service_options options = {
 		.source = archive_source(backing->archive),
 		.budget = archive_budget(backing->archive),
-		.readers = 2 * jobs,
-		.workers = jobs + 1, /* all but one work for one volume */
+		.readers = 2 * waiting,
+		.workers = waiting + 1, /* all but one work for one volume */
 		.cache_size = config_cache_bytes(config),
 	};
 
@@ -132,11 +132,6 @@ int backing_open(const struct archive_options *options, unsigned epoch, uint64_t
 	cond_init(&backing->given);
 	backing->epoch = epoch;
 	backing->open_max = handle_count(options->config);
-	if (asprintf(&backing->catalog_path, "%s/%s", options->directory,
-		     ARCHIVE_CATALOG_FILE) < 0) {
-		backing->catalog_path = NULL; /* undefined after a failure */
-		return error_set(err, -ENOMEM, "no memory to open the archive");
-	}
 	r = archive_open(options, &backing->archive, err);
 	if (r == 0)
 		r = open_first(backing, err);
@@ -203,7 +198,7 @@ int backing_take_catalog(struct backing *backing, struct catalog **catalog_out,
 		*catalog_out = catalog;
 		return 0;
 	}
-	r = catalog_open(backing->catalog_path, &catalog, err);
+	r = archive_open_catalog(backing->archive, &catalog, err);
 	if (r == 0 && catalog_generation(catalog) != backing->generation) {
 		catalog_free(take_ptr(catalog));
 		r = -ESTALE;

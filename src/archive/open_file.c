@@ -12,7 +12,8 @@
  *   - the first read at a new place wants a part of its frames only, unless it is large or
  *     at the file's start
  *   - later ones of a stream want whole frames, and what follows them is decoded ahead: a
- *     window that doubles from WINDOW_MIN to WINDOW_MAX, extended when half of it is used
+ *     window that doubles from WINDOW_MIN to WINDOW_MAX, or to what the way to the source
+ *     takes, extended when half of it is used
  *
  * Of a file whose piece ids stand on list pages, the last few pieces are remembered: looking
  * one up is a read of the medium.
@@ -166,16 +167,20 @@ static struct stream *find_stream_locked(struct open_file *file, uint64_t offset
 static void extend_window(const struct open_file *file, struct stream *stream,
 			  struct outlook *outlook)
 {
+	uint64_t most = source_window(read_service_source(file->service));
 	uint64_t size = file->content->size;
 	uint64_t end;
+
+	if (most < WINDOW_MAX)
+		most = WINDOW_MAX;
 
 	if (stream->ahead < stream->next)
 		stream->ahead = stream->next;
 	if (stream->ahead - stream->next > stream->window / 2)
 		return;
-	stream->window = stream->window == 0           ? WINDOW_MIN
-			 : stream->window < WINDOW_MAX ? stream->window * 2
-						       : WINDOW_MAX;
+	stream->window = stream->window == 0         ? WINDOW_MIN
+			 : stream->window < most / 2 ? stream->window * 2
+						     : most;
 	end = stream->next + stream->window;
 	if (end > size)
 		end = size;

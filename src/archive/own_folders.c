@@ -29,7 +29,7 @@ void own_folders_of(const struct archive *archive, struct own_folders *own_out)
 
 	(void)fstat(archive_folder(archive), &st); /* of a descriptor: can't fail */
 	own.items[0] = folder_of(&st);
-	for (size_t i = 0; i < places_count(places); i++)
+	for (size_t i = 0; places && i < places_count(places); i++)
 		if (places_stat(places, i, &st) == 0)
 			own.items[own.count++] = folder_of(&st);
 	*own_out = own;

@@ -9,6 +9,7 @@
 
 #include "archive/archive.h"
 #include "archive/backing.h"
+#include "archive/origin.h"
 #include "archive/read_service.h"
 #include "archive/volume_set.h"
 #include "base/error.h"
@@ -158,8 +159,11 @@ const char *read_health_of(struct read_health *health, const char *path)
 
 static int append_counters(struct archive *archive, struct text *text)
 {
+	struct origin *origin = archive_origin(archive);
 	struct log_counters counters;
 
+	if (origin)
+		return origin->ops->describe(origin, text);
 	volume_set_counters(archive_volumes(archive), &counters);
 	return text_appendf(text,
 			    "read_from_volumes: %" PRIu64 "\n"

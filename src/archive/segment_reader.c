@@ -40,7 +40,8 @@ struct segment_reader {
 	struct source *source;     /* borrowed */
 	struct frame_cache *cache; /* borrowed, or NULL */
 	struct frame_decoder *decoder;
-	bool serves;
+	bool shares;                       /* others want the same frames */
+	bool serves;                       /* and leaves are proof enough */
 	const struct segment_ref *segment; /* the current one, or NULL */
 	struct stored_run run;
 	struct frame
@@ -94,6 +95,7 @@ void segment_reader_free(struct segment_reader *reader)
 
 void segment_reader_serve(struct segment_reader *reader)
 {
+	reader->shares = true;
 	reader->serves = source_has_parts(reader->source);
 	reader->run.ahead = false;
 }
@@ -147,23 +149,43 @@ static const struct segment_frame *frame_at(const struct segment_reader *reader,
 
 /* Whole frames. */
 
+static int decode_frame(struct segment_reader *reader, uint32_t number,
+			const uint8_t *stored, uint8_t *data, struct error *err)
+{
+	const struct segment_frame *frame = frame_at(reader, number);
+	int r;
+
+	r = frame_decode(reader->decoder, stored, frame->stored_size, data,
+			 frame->content_size, err);
+	return r < 0 ? r : segment_check_frame(reader->segment, number, data, err);
+}
+
+/* The frame is not what it should be: ask for it once more. */
+static int load_again(struct segment_reader *reader, uint32_t number, uint8_t *data,
+		      struct error *err)
+{
+	uint8_t *stored = stored_run_scratch(&reader->run);
+	int r;
+
+	r = source_again(reader->source, reader->segment, number, stored, err);
+	return r < 0 ? r : decode_frame(reader, number, stored, data, err);
+}
+
 /* Get, decode and verify frame @number into @data. */
 static int load_frame(struct segment_reader *reader, uint32_t number, size_t wanted,
 		      uint8_t *data, struct error *err)
 {
-	const struct segment_frame *frame = frame_at(reader, number);
 	const uint8_t *stored;
 	int r;
 
 	r = stored_run_get(&reader->run, reader->segment, number, wanted, &stored, err);
 	if (r < 0)
 		return r;
-	r = frame_decode(reader->decoder, stored, frame->stored_size, data,
-			 frame->content_size, err);
-	if (r < 0)
-		return r;
 	reader->counters.misses++;
-	return segment_check_frame(reader->segment, number, data, err);
+	r = decode_frame(reader, number, stored, data, err);
+	return r == -EBADMSG && source_has_more(reader->source)
+		       ? load_again(reader, number, data, err)
+		       : r;
 }
 
 static struct frame_key key_of(const struct segment_reader *reader, uint32_t number)
@@ -320,7 +342,7 @@ static int read_frame(struct segment_reader *reader, struct reading_range *range
 		memcpy(range->data, reader->last.data + range->skip, range->size);
 		return 0;
 	}
-	if (reader->cache && (reader->serves || range->size < key.size))
+	if (reader->cache && (reader->shares || range->size < key.size))
 		found = frame_cache_get(reader->cache, &key, want, &frame);
 	if (found == FRAME_NONE && want == FRAME_PART && reader->serves)
 		return read_part(reader, range, err);

@@ -75,6 +75,22 @@ int source_part(struct source *source, const struct segment_ref *segment, uint32
 	return source->ops->part(source, segment, offset, size, data, err);
 }
 
+bool source_has_more(const struct source *source)
+{
+	return source->ops->again != NULL;
+}
+
+int source_again(struct source *source, const struct segment_ref *segment,
+		 uint32_t number, uint8_t *data, struct error *err)
+{
+	return source->ops->again(source, segment, number, data, err);
+}
+
+uint64_t source_window(struct source *source)
+{
+	return source->ops->window ? source->ops->window(source) : 0;
+}
+
 void source_free(struct source *source)
 {
 	if (source)

@@ -41,6 +41,11 @@ struct source_ops {
 		      uint32_t first, uint32_t count, uint8_t *data, struct error *err);
 	int (*part)(struct source *source, const struct segment_ref *segment,
 		    uint32_t offset, uint32_t size, uint8_t *data, struct error *err);
+	/* NULL where asking again gives the same. */
+	int (*again)(struct source *source, const struct segment_ref *segment,
+		     uint32_t number, uint8_t *data, struct error *err);
+	/* NULL: reading need not be more ahead than usual. */
+	uint64_t (*window)(struct source *source);
 	void (*free)(struct source *source);
 };
 
@@ -81,6 +86,16 @@ int segment_check_frame(const struct segment_ref *segment, uint32_t number,
 bool source_has_parts(const struct source *source);
 int source_part(struct source *source, const struct segment_ref *segment, uint32_t offset,
 		uint32_t size, uint8_t *data, struct error *err);
+
+/* Whether a frame that does not match its hash may be another one when it is asked for once
+ * more, past all caches. Only then: its stored bytes. */
+bool source_has_more(const struct source *source);
+int source_again(struct source *source, const struct segment_ref *segment,
+		 uint32_t number, uint8_t *data, struct error *err);
+
+/* Bytes of content to read ahead so that the way here is never idle; 0: it makes no
+ * difference. */
+uint64_t source_window(struct source *source);
 
 /* Close and free; NULL is a no-op. */
 void source_free(struct source *source);
