@@ -13,6 +13,7 @@ int op_stream(struct request *request, struct error *err);
 int op_tree(struct request *request, struct error *err);
 int op_search(struct request *request, struct error *err);
 int op_versions(struct request *request, struct error *err);
+int op_names(struct request *request, struct error *err);
 int op_manifest(struct request *request, struct error *err);
 int op_head(struct request *request, struct error *err);
 int op_commits(struct request *request, struct error *err);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "catalog/entry.h"
 #include "catalog/listing.h"
 #include "serve/answer.h"
 #include "serve/look_up.h"
@@ -118,6 +119,62 @@ int op_manifest(struct request *request, struct error *err)
 	if (r == 0 && text_append(&text, "\n") < 0)
 		r = no_memory(err);
 	return r < 0 ? r : answer_text(request, 200, "application/json", &text, err);
+}
+
+/* Names of one file. */
+
+struct naming {
+	struct text text;
+	const struct manifest *manifest;
+};
+
+/* The table of links has a hash of the path only: the manifest says whether it is that one. */
+static int append_name(void *context, const struct version_row *row, struct error *err)
+{
+	struct naming *naming = context;
+	struct manifest other = { 0 };
+	int r;
+
+	r = manifest_decode(row->line, row->line_size, &other, err);
+	if (r < 0)
+		return r;
+	if (other.link.size == naming->manifest->link.size &&
+	    memcmp(other.link.data, naming->manifest->link.data, other.link.size) == 0 &&
+	    (text_append_bytes(&naming->text, row->line, row->line_size) < 0 ||
+	     text_append_char(&naming->text, '\n') < 0))
+		r = no_memory(err);
+	manifest_done(&other);
+	return r;
+}
+
+static int append_names(struct request *request, const struct found *found, uint64_t at,
+			struct naming *naming, struct error *err)
+{
+	naming->manifest = &found->manifest;
+	if (found->manifest.link.size == 0)
+		return append_name(naming, &found->row, err);
+	return entry_visit_names(request->catalog, &found->manifest.link,
+				 found->manifest.inode, at, append_name, naming, err);
+}
+
+int op_names(struct request *request, struct error *err)
+{
+	struct naming naming = { 0 };
+	autofound found = { 0 };
+	uint64_t at;
+	int r;
+
+	r = parameter_commit(request, false, &at, err);
+	if (r == 0)
+		r = look_up(request, at, 0, false, &found, err);
+	if (r == 0 && found.top)
+		r = error_set(err, -ENOENT, "the top of the archive has no other names");
+	if (r == 0)
+		r = append_names(request, &found, at, &naming, err);
+	if (r == 0)
+		r = answer_text(request, 200, "application/x-ndjson", &naming.text, err);
+	text_done(&naming.text);
+	return r;
 }
 
 /* Heads. */
