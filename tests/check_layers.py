@@ -13,9 +13,11 @@ MAY_USE = {
     'volume': {'base', 'merkle', 'chunker'},
     'catalog': {'base', 'merkle', 'chunker', 'volume'},
     'archive': {'base', 'merkle', 'chunker', 'volume', 'catalog'},
+    'remote': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive'},
     'mount': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive'},
     'serve': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive'},
-    'cli': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive', 'mount', 'serve'},
+    'cli': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive', 'remote', 'mount',
+            'serve'},
 }
 OWNER = {
     r'sqlite3\.h': 'catalog',
@@ -26,6 +28,7 @@ OWNER = {
     r'blake3.*\.h': 'merkle',
     r'archive(_entry)?\.h': 'archive',
     r'fuse.*\.h': 'mount',
+    r'curl/.*': 'remote',
     r'microhttpd\.h': 'serve',
 }
 
