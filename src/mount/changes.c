@@ -8,6 +8,7 @@
  */
 #include "mount/changes.h"
 
+#include "archive/archive.h"
 #include "catalog/entry.h"
 #include "catalog/listing.h"
 #include "mount/file_system.h"
@@ -118,6 +119,10 @@ int changes_tell_all(struct request *request, struct fuse_session *fuse)
 
 	(void)fuse_lowlevel_notify_inval_entry(fuse, INODE_ROOT, SPECIAL_NAME,
 					       strlen(SPECIAL_NAME));
+	if (archive_origin(backing_archive(request->backing))) {
+		tell_tops(&telling, 0, 0); /* names expire by themselves */
+		return 0;
+	}
 	r = listing_paths_after(request->catalog, 0, &none, &listing, &request->err);
 	if (r < 0)
 		return r;

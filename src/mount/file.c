@@ -85,6 +85,8 @@ int file_read(struct file *file, uint64_t offset, void *data, size_t size,
 	if (want > size)
 		want = size;
 	r = open_file_read(file->content, offset, data, (size_t)want, &got, &err);
+	if (r == -EINTR)
+		return r;
 	if (r < 0 && !atomic_exchange(&file->complained, true))
 		log_error("'%s': byte %" PRIu64 ": %s", file->path, offset, err.text);
 	if (r < 0)

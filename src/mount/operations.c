@@ -9,6 +9,7 @@
 #include "mount/operations.h"
 
 #include "archive/archive.h"
+#include "base/cancel.h"
 #include "base/log.h"
 #include "mount/bare_inodes.h"
 #include "mount/entry.h"
@@ -36,6 +37,12 @@ struct handle {
 static struct file_system *file_system_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
+}
+
+/* Whether the caller still waits: nobody does when a signal ended it. */
+static bool is_wanted(void *context)
+{
+	return !fuse_req_interrupted(context);
 }
 
 /* Begin a request about @number. */
@@ -98,6 +105,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+	cancel_scope((struct cancel){ is_wanted, req });
 	struct bytes bytes = { (uint8_t *)(uintptr_t)name, strlen(name) };
 	struct fuse_entry_param param = { 0 };
 	autorequest request = { 0 };
@@ -122,6 +130,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void op_getattr(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 {
+	cancel_scope((struct cancel){ is_wanted, req });
 	struct fuse_entry_param param;
 	autorequest request = { 0 };
 	struct inode inode;
@@ -144,6 +153,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t number, struct fuse_file_info 
 
 static void op_readlink(fuse_req_t req, fuse_ino_t number)
 {
+	cancel_scope((struct cancel){ is_wanted, req });
 	char target[SPECIAL_TARGET_MAX];
 	autorequest request = { 0 };
 	autoentry entry = { 0 };
@@ -207,6 +217,7 @@ static bool add_entry(struct folder_sink *sink, const char *name,
 static void read_folder(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
 			bool plus)
 {
+	cancel_scope((struct cancel){ is_wanted, req });
 	struct read_buffers *buffers = &file_system_of(req)->buffers;
 	uint8_t *data = read_buffers_take(buffers, size);
 	struct reply reply = { .sink = { add_entry, plus },
@@ -297,6 +308,7 @@ static void free_handle(struct file_system *fs, struct handle *handle)
 
 static void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 {
+	cancel_scope((struct cancel){ is_wanted, req });
 	struct file_system *fs = file_system_of(req);
 	struct handle *handle = calloc(1, sizeof(*handle));
 	autorequest request = { 0 };
@@ -354,6 +366,7 @@ static size_t copy_text(const struct handle *handle, uint64_t offset, uint8_t *d
 static void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
 		    struct fuse_file_info *fi)
 {
+	cancel_scope((struct cancel){ is_wanted, req });
 	const struct handle *handle = (struct handle *)(uintptr_t)fi->fh;
 	struct read_buffers *buffers = &file_system_of(req)->buffers;
 	uint8_t *data = read_buffers_take(buffers, size);
@@ -429,6 +442,7 @@ static void reply_xattr(struct request *request, fuse_req_t req, int r,
 
 static void op_getxattr(fuse_req_t req, fuse_ino_t number, const char *name, size_t size)
 {
+	cancel_scope((struct cancel){ is_wanted, req });
 	autorequest request = { 0 };
 	struct bytes value = { 0 };
 	struct inode inode;
@@ -447,6 +461,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t number, const char *name, siz
 
 static void op_listxattr(fuse_req_t req, fuse_ino_t number, size_t size)
 {
+	cancel_scope((struct cancel){ is_wanted, req });
 	autorequest request = { 0 };
 	struct bytes names = { 0 };
 	struct inode inode;

@@ -9,6 +9,7 @@
  */
 #include "mount/session.h"
 
+#include "archive/origin.h"
 #include "archive/read_health.h"
 #include "base/config.h"
 #include "base/log.h"
@@ -26,10 +27,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define THREADS_MAX 64u        /* that wait for volumes, at most; see session_loop() */
 #define TIMEOUT_WATCHED 3600.0 /* seconds; changes are told to the kernel */
+#define TIMEOUT_ELSEWHERE 2.0  /* so is not that a server is not believed any more */
 
 struct session {
 	const struct session_options *options;
@@ -60,8 +63,18 @@ static void disconnect(struct session *session)
 	fuse_session_destroy(session->fuse);
 }
 
+/* Nobody asks any more: what still waits for a server has no use. */
+static void stop_waiting(const struct session *session)
+{
+	struct origin *origin = session->options->archive.origin;
+
+	if (origin)
+		origin->ops->stop(origin);
+}
+
 static void session_done(struct session *session)
 {
+	stop_waiting(session);
 	watch_free(session->watch);
 	if (session->fuse)
 		disconnect(session);
@@ -140,7 +153,10 @@ log_fuse(enum fuse_log_level level, const char *fmt, va_list ap)
 /* The name that the list of mounts shows: the archive's path, as -o has it. */
 static int append_source(const struct session *session, char *text, size_t size)
 {
-	autofree char *path = realpath(session->options->archive.directory, NULL);
+	struct origin *origin = session->options->archive.origin;
+	autofree char *path =
+		origin ? strdup(origin->ops->name(origin))
+		       : realpath(session->options->archive.directory, NULL);
 	size_t used = 0;
 
 	if (!path)
@@ -273,7 +289,8 @@ int session_run(const struct session_options *options, struct error *err)
 		.options = options,
 		.fs = { .at = VERSION_CURRENT,
 			.masks = options->masks,
-			.timeout = TIMEOUT_WATCHED,
+			.timeout = options->archive.origin ? TIMEOUT_ELSEWHERE
+							   : TIMEOUT_WATCHED,
 			.ready = options->ready,
 			.ready_context = options->context },
 	};

@@ -24,8 +24,9 @@ static int add_volume(void *context, const struct volume_row *volume)
 
 int space_of(struct request *request, struct statvfs *space_out)
 {
+	struct archive *archive = backing_archive(request->backing);
+	struct statvfs medium = { .f_frsize = BLOCK_SIZE };
 	uint64_t used = 0, paths = 0;
-	struct statvfs medium;
 	int r;
 
 	r = catalog_visit_volumes(request->catalog, add_volume, &used, &request->err);
@@ -33,7 +34,7 @@ int space_of(struct request *request, struct statvfs *space_out)
 		r = entry_count(request->catalog, &paths, &request->err);
 	if (r < 0)
 		return r;
-	if (!places_medium(archive_places(backing_archive(request->backing)), &medium))
+	if (!archive_origin(archive) && !places_medium(archive_places(archive), &medium))
 		medium = (struct statvfs){ .f_frsize = BLOCK_SIZE };
 
 	*space_out = (struct statvfs){

@@ -12,6 +12,7 @@
  */
 #include "mount/watch.h"
 
+#include "archive/origin.h"
 #include "archive/read_health.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -182,7 +183,10 @@ static void look_for_catalog(struct watch *watch)
 static void end_loop(struct watch *watch)
 {
 	struct pollfd fd = { .fd = watch->signal_fd, .events = POLLIN };
+	struct origin *origin = watch->options->archive.origin;
 
+	if (origin)
+		origin->ops->stop(origin);
 	fuse_session_exit(watch->fuse);
 	while (!atomic_load(&watch->loop_ended)) {
 		(void)pthread_kill(watch->loop_thread, SIGUSR1);
@@ -335,7 +339,10 @@ int watch_new(struct file_system *fs, struct fuse_session *fuse,
 	watch->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (watch->stop_fd < 0 || watch->signal_fd < 0)
 		return error_set_errno(err, -errno, "signals");
-	watch_folder(watch, options->archive.directory);
+	watch_folder(watch, options->archive.origin
+				    ? options->archive.origin->ops->folder(
+					      options->archive.origin)
+				    : options->archive.directory);
 	r = look_first(watch, err);
 	if (r < 0)
 		return r;
