@@ -12,10 +12,10 @@ _blockframe_files() {
 # Offer the values of option $1 that begin with $2. Fails if any text may stand there.
 _blockframe_value() {
 	case $1 in
-	--archive | -a | --to | --mountpoint | -m)
+	--archive | -a | --to | --mountpoint | -m | --cache-dir)
 		_blockframe_files -d "$2"
 		;;
-	--config | --file | --files-from | --log | --report | --metrics | --token-file | --cert | --key)
+	--config | --file | --files-from | --log | --report | --metrics | --token-file | --cert | --key | --cacert)
 		_blockframe_files -f "$2"
 		;;
 	--policy)
@@ -48,7 +48,7 @@ _blockframe() {
 	local command=("${COMP_WORDS[1]}")
 	COMPREPLY=()
 
-	if [[ $COMP_CWORD -gt 1 && ($command == volume || $command == catalog) ]]; then
+	if [[ $COMP_CWORD -gt 1 && ($command == volume || $command == catalog || $command == trust) ]]; then
 		command+=("${COMP_WORDS[2]}")
 	fi
 	if [[ $COMP_CWORD -le ${#command[@]} ]]; then

@@ -7,7 +7,7 @@ function __blockframe_command
     set -e line[1]
     if test (count $line) -gt 0
         echo $line[1]
-        if contains -- $line[1] volume catalog; and test (count $line) -gt 1
+        if contains -- $line[1] volume catalog trust; and test (count $line) -gt 1
             echo $line[2]
         end
     end
@@ -19,7 +19,7 @@ function __blockframe_complete
         case 0
             blockframe --completion-words | string replace -r '^(\S+) [^\t]*\t.*' '$1' | sort -u
         case 1
-            if contains -- $command[1] volume catalog
+            if contains -- $command[1] volume catalog trust
                 blockframe --completion-words | string replace -f "$command[1] " ''
             else
                 blockframe --completion-words $command | string replace -r '^([^\t]*)=\t' '$1\t'

@@ -3,6 +3,7 @@
  * was not verified, and it stops with an error at the first byte that is lost.
  */
 #include "cli/command.h"
+#include "cli/remote_options.h"
 #include "cli/session.h"
 #include "cli/version_lookup.h"
 
@@ -133,6 +134,7 @@ const struct command command_cat = {
 			{ 0, "at", "COMMIT", "as of this commit (number or hash)" },
 			{ 0, "offset", "B", "begin at this byte" },
 			{ 0, "length", "B", "at most so many bytes" },
+			REMOTE_OPTIONS,
 			{ 0 },
 		},
 	.arguments_min = 1,

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/find_filter.h"
 #include "cli/print.h"
+#include "cli/remote_options.h"
 #include "cli/session.h"
 
 #include "archive/archive.h"
@@ -63,9 +64,12 @@ static int visit(void *context, const uint8_t *key, size_t key_size,
 	return r < 0 ? error_set(err, r, "out of memory") : 0;
 }
 
-static int search(struct find *find, struct catalog *catalog, uint64_t at,
+/* A private catalog of what a server has is filled as it is walked through, and has nothing
+ * that could be looked up. */
+static int search(struct find *find, struct archive *archive, uint64_t at,
 		  struct error *err)
 {
+	struct catalog *catalog = archive_catalog(archive);
 	const struct find_filter *filter = &find->filter;
 	struct search search = {
 		.at = at,
@@ -80,7 +84,8 @@ static int search(struct find *find, struct catalog *catalog, uint64_t at,
 	r = find_filter_load_tags(&find->filter, catalog, err);
 	if (r < 0)
 		return r;
-	if (search.all || search.hash || filter->folder.size == 0)
+	if (!archive_origin(archive) &&
+	    (search.all || search.hash || filter->folder.size == 0))
 		return catalog_search(catalog, &search, visit, find, err);
 	r = catalog_walk(catalog, filter->folder.data, filter->folder.size, at, visit,
 			 find, err);
@@ -104,8 +109,20 @@ static enum exit_code run_find(struct find *find)
 	if (code != CODE_DONE)
 		return code;
 	interrupt_catch();
-	r = search(find, archive_catalog(archive), at, &err);
+	r = search(find, archive, at, &err);
 	return r < 0 ? session_fail_lookup(r, &err) : CODE_DONE;
+}
+
+/* What only a catalog of the whole history knows. */
+static int check_remote(const struct options *options, struct error *err)
+{
+	static const char *const pairs[][3] = { { "remote", "all-versions" },
+						{ "remote", "tag" } };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		r = options_at_most_one(options, pairs[i], err);
+	return r;
 }
 
 static enum exit_code run(struct invocation *invocation)
@@ -118,6 +135,8 @@ static enum exit_code run(struct invocation *invocation)
 
 	find.all_versions = option_flag(invocation->options, "all-versions");
 	r = find_filter_make(&find.filter, invocation->options, &err);
+	if (r == 0)
+		r = check_remote(invocation->options, &err);
 	if (r == 0)
 		r = options_at_most_one(invocation->options, pair, &err);
 	code = r < 0 ? fail_usage(invocation, "%s", err.text) : run_find(&find);
@@ -148,6 +167,7 @@ const struct command command_find = {
 			  "file, directory, symlink, ... or f, d, l, ..." },
 			{ 0, "at", "COMMIT", "as of this commit (number or hash)" },
 			{ 0, "all-versions", NULL, "search versions that ended, too" },
+			REMOTE_OPTIONS,
 			{ 0 },
 		},
 	.arguments_max = 1,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/command.h"
 #include "cli/print.h"
+#include "cli/remote_options.h"
 #include "cli/session.h"
 
 #include "archive/archive.h"
@@ -31,14 +32,15 @@ static void print_tags(const struct head *head)
 		(void)putchar(']');
 }
 
-static void print_head(const struct head *head)
+static void print_head(const struct head *head, bool full)
 {
 	autotext struct text when = { 0 };
 	char hex[HASH_HEX_SIZE];
 
 	append_time(&when, &head->time);
 	hash_to_hex(&head->hash, hex);
-	(void)printf("%6" PRIu64 "  %.12s  %s", head->sequence, hex, text_string(&when));
+	(void)printf("%6" PRIu64 "  %.*s  %s", head->sequence, full ? 64 : 12, hex,
+		     text_string(&when));
 	print_tags(head);
 	if (head->message) {
 		(void)fputs("  ", stdout);
@@ -62,7 +64,7 @@ static int visit(void *context, const struct commit_row *commit)
 	r = head_decode(commit->head, strlen(commit->head), &head, &log->err);
 	if (r < 0)
 		return r;
-	print_head(&head);
+	print_head(&head, option_flag(log->invocation->options, "full"));
 	head_done(&head);
 	return 0;
 }
@@ -84,9 +86,14 @@ static enum exit_code run(struct invocation *invocation)
 const struct command command_log = {
 	.name = "log",
 	.summary = "list the commits, newest first",
-	.usage = "",
+	.usage = "[--full]",
 	.details = "Each line: number, hash, time, tags, message. With --json: one head "
 		   "a line.",
-	.options = (const struct option_spec[]){ { 0 } },
+	.options =
+		(const struct option_spec[]){
+			{ 0, "full", NULL, "whole hashes" },
+			REMOTE_OPTIONS,
+			{ 0 },
+		},
 	.run = run,
 };

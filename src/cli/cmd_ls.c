@@ -4,6 +4,7 @@
  */
 #include "cli/command.h"
 #include "cli/print.h"
+#include "cli/remote_options.h"
 #include "cli/session.h"
 
 #include "archive/archive.h"
@@ -189,6 +190,7 @@ const struct command command_ls = {
 			{ 'R', "recursive", NULL, "everything below PATH" },
 			{ 0, "at", "COMMIT", "as of this commit (number or hash)" },
 			{ 0, "versions", NULL, "all versions of PATH" },
+			REMOTE_OPTIONS,
 			{ 0 },
 		},
 	.arguments_max = 1,

@@ -6,6 +6,7 @@
  * from fstab; main.c rewrites that (mount_helper.h).
  */
 #include "cli/command.h"
+#include "cli/remote_options.h"
 #include "cli/session.h"
 
 #include "archive/archive.h"
@@ -17,6 +18,7 @@
 #include "mount/mountpoint.h"
 #include "mount/options.h"
 #include "mount/session.h"
+#include "remote/http_url.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,8 +31,9 @@ struct mount_command {
 	struct invocation *invocation;
 	struct mount_options options;
 	char *mountpoint; /* owned */
-	char *directory;  /* owned: the archive's, absolute */
-	int log_fd;       /* -1: none */
+	char *directory;  /* owned: the archive's, absolute; or the server's URL */
+	struct remote_options remote; /* url NULL: the archive is here */
+	int log_fd;                   /* -1: none */
 	struct daemon daemon;
 };
 
@@ -130,6 +133,12 @@ static enum exit_code find_places(struct mount_command *command, struct error *e
 		return fail_usage(invocation,
 				  "where to? Give --mountpoint, or set [mount] "
 				  "default_mountpoint");
+	if (command->remote.url) {
+		r = http_url_parse(command->remote.url, &command->directory, err);
+		if (r == 0)
+			r = mountpoint_path(mountpoint, &command->mountpoint, err);
+		return r < 0 ? fail(r, err) : CODE_DONE;
+	}
 	code = session_directory(invocation, &directory);
 	if (code != CODE_DONE)
 		return code;
@@ -166,12 +175,13 @@ static void on_ready(void *context)
 	daemon_tell(&command->daemon, CODE_DONE);
 }
 
-static enum exit_code serve(struct mount_command *command)
+static enum exit_code run_session(struct mount_command *command, struct origin *origin)
 {
 	const struct config *config = &command->invocation->config;
 	const struct session_options options = {
 		.archive = { .directory = command->directory,
 			     .config = config,
+			     .origin = origin,
 			     .write_back = true },
 		.mountpoint = command->mountpoint,
 		.at = setting(command, "at", command->options.at),
@@ -189,7 +199,42 @@ static enum exit_code serve(struct mount_command *command)
 		code = session_fail_lookup(r, &err);
 	else
 		log_info("'%s' is unmounted", command->mountpoint);
+	return code;
+}
+
+static enum exit_code serve_remote(struct mount_command *command)
+{
+	autoptr(remote) remote = NULL;
+	struct error err = { 0 };
+	int r;
+
+	command->remote.watch = true;
+	r = remote_open(&command->remote, &remote, &err);
+	return r < 0 ? fail(r, &err) : run_session(command, remote_origin(remote));
+}
+
+static enum exit_code serve(struct mount_command *command)
+{
+	enum exit_code code =
+		command->remote.url ? serve_remote(command) : run_session(command, NULL);
+
 	daemon_tell(&command->daemon, code);
+	return code;
+}
+
+/* The server to mount from: --remote, or [mount] default_remote, unless an archive is named. */
+static enum exit_code find_remote(struct mount_command *command)
+{
+	const struct invocation *invocation = command->invocation;
+	const char *url =
+		invocation->archive_flag ? NULL : invocation->config.mount.default_remote;
+	enum exit_code code = remote_options_get(invocation, url, &command->remote);
+
+	if (code == CODE_DONE && command->remote.url && invocation->archive_flag)
+		return fail_usage(invocation,
+				  "--archive and --remote can't be used together");
+	if (code == CODE_DONE && command->remote.url)
+		code = remote_introduce(&command->remote);
 	return code;
 }
 
@@ -206,7 +251,9 @@ static enum exit_code mount_archive(struct mount_command *command)
 		r = open_log(command, &err);
 	if (r < 0)
 		return fail(r, &err);
-	code = find_places(command, &err);
+	code = find_remote(command);
+	if (code == CODE_DONE)
+		code = find_places(command, &err);
 	if (code != CODE_DONE)
 		return code;
 	if (!option_flag(command->invocation->options, "foreground")) {
@@ -238,12 +285,17 @@ static enum exit_code run(struct invocation *invocation)
 const struct command command_mount = {
 	.name = "mount",
 	.summary = "show the archive as a read-only folder",
-	.usage = "[-m DIR] [-f] [-o OPTION,...] [--at COMMIT]",
+	.usage = "[-r URL [--pin HASH | --tofu]] [-m DIR] [-f] [-o OPTION,...] [--at "
+		 "COMMIT]",
 	.details =
 		"Returns when the folder can be used; 'blockframe umount' ends it. What "
 		"is read is verified,\nand repaired first where it is damaged. New "
 		"commits appear by themselves. Earlier ones are\nin the hidden folder "
-		".blockframe/commits.",
+		".blockframe/commits.\n\nWith --remote the archive is that of "
+		"'blockframe serve' on another machine. Nothing that comes\nfrom there "
+		"is believed: names, attributes and content are proved by the hash of "
+		"one commit,\nwhich was seen there before, is given with --pin, or is "
+		"trusted the first time (--tofu).",
 	.options =
 		(const struct option_spec[]){
 			{ 'm', "mountpoint", "DIR",
@@ -255,6 +307,7 @@ const struct command command_mount = {
 			{ 0, "cache", "SIZE", "decoded data to keep; default: [cache]" },
 			{ 'j', "jobs", "N", "cores to use; default: [limits] jobs" },
 			{ 0, "log", "FILE", "append messages to FILE, not to syslog" },
+			REMOTE_OPTIONS,
 			{ 0 },
 		},
 	.without_json = true,

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/print.h"
 #include "cli/progress.h"
+#include "cli/remote_options.h"
 #include "cli/session.h"
 #include "cli/version_lookup.h"
 
@@ -357,6 +358,7 @@ const struct command command_restore = {
 			  "keep files that are there with the right size and time" },
 			{ 0, "force", NULL, "replace files that are there" },
 			{ 0, "tar", NULL, "a tar stream (pax) on standard output" },
+			REMOTE_OPTIONS,
 			{ 0 },
 		},
 	.arguments_min = 1,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/command.h"
 #include "cli/print.h"
+#include "cli/remote_options.h"
 #include "cli/session.h"
 #include "cli/version_lookup.h"
 
@@ -51,6 +52,7 @@ const struct command command_show = {
 		(const struct option_spec[]){
 			{ 0, "version", "N", "this version of PATH" },
 			{ 0, "at", "COMMIT", "as of this commit (number or hash)" },
+			REMOTE_OPTIONS,
 			{ 0 },
 		},
 	.arguments_min = 1,

@@ -40,7 +40,8 @@ struct command {
 extern const struct command command_cat, command_catalog_dump, command_catalog_rebuild,
 	command_commit, command_diff, command_find, command_health, command_init,
 	command_log, command_ls, command_mount, command_restore, command_serve,
-	command_show, command_stats, command_status, command_umount, command_volume_info,
+	command_show, command_stats, command_status, command_trust_accept,
+	command_trust_forget, command_trust_list, command_umount, command_volume_info,
 	command_volume_list, command_volume_protect, command_volume_rebuild,
 	command_volume_replace;
 

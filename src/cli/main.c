@@ -6,6 +6,7 @@
  */
 #include "cli/commands.h"
 #include "cli/mount_helper.h"
+#include "cli/session.h"
 
 #include "base/config_find.h"
 #include "base/error.h"
@@ -74,6 +75,7 @@ static enum exit_code run_command(const struct command *command, struct options 
 	}
 	set_log_level(&invocation);
 	code = command->run(&invocation);
+	session_end();
 	config_done(&invocation.config);
 	return code;
 }

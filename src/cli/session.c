@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/number.h"
 #include "catalog/history.h"
+#include "cli/remote_options.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -29,14 +30,49 @@ enum exit_code session_directory(const struct invocation *invocation,
 	return CODE_DONE;
 }
 
+/* The server of the command's archive, which goes after it; one in a process. */
+static struct remote *server;
+
+void session_end(void)
+{
+	remote_free(server);
+	server = NULL;
+}
+
+static enum exit_code open_remote(const struct invocation *invocation,
+				  const struct remote_options *options,
+				  struct archive **archive_out)
+{
+	enum exit_code code = remote_introduce(options);
+	struct error err = { 0 };
+	int r;
+
+	if (code != CODE_DONE)
+		return code;
+	r = remote_open(options, &server, &err);
+	if (r == 0)
+		r = archive_open(
+			&(struct archive_options){ .config = &invocation->config,
+						   .origin = remote_origin(server) },
+			archive_out, &err);
+	return r < 0 ? fail(r, &err) : CODE_DONE;
+}
+
 enum exit_code session_open(const struct invocation *invocation, enum session_mode mode,
 			    struct archive **archive_out)
 {
+	struct remote_options remote = { 0 };
+	enum exit_code code = CODE_DONE;
 	struct error err = { 0 };
 	const char *directory;
-	enum exit_code code = session_directory(invocation, &directory);
 	int r;
 
+	if (remote_options_allowed(invocation->command))
+		code = remote_options_get(invocation, NULL, &remote);
+	if (code == CODE_DONE && remote.url)
+		return open_remote(invocation, &remote, archive_out);
+	if (code == CODE_DONE)
+		code = session_directory(invocation, &directory);
 	if (code != CODE_DONE)
 		return code;
 	r = archive_open(
@@ -61,7 +97,7 @@ enum exit_code session_open(const struct invocation *invocation, enum session_mo
 
 enum exit_code session_fail_lookup(int r, const struct error *err)
 {
-	if (r != -EBADMSG || strstr(err->text, "catalog rebuild"))
+	if (r != -EBADMSG || server || strstr(err->text, "catalog rebuild"))
 		return fail(r, err);
 	log_error("%s; 'blockframe catalog rebuild' makes the catalog again from the "
 		  "volumes",
@@ -71,8 +107,10 @@ enum exit_code session_fail_lookup(int r, const struct error *err)
 
 enum exit_code session_fail_read(struct archive *archive, int r, const struct error *err)
 {
-	struct log_counters counters;
+	struct log_counters counters = { 0 };
 
+	if (archive_origin(archive))
+		return fail(r, err);
 	volume_set_counters(archive_volumes(archive), &counters);
 	if (r != -EBADMSG || counters.leaves_lost == 0)
 		return session_fail_lookup(r, err);
@@ -84,6 +122,8 @@ void session_note_repairs(const struct invocation *invocation, struct archive *a
 {
 	struct log_counters counters;
 
+	if (archive_origin(archive))
+		return;
 	volume_set_counters(archive_volumes(archive), &counters);
 	if (counters.leaves_repaired + counters.pages_repaired == 0 || invocation->quiet)
 		return;

@@ -15,9 +15,13 @@ enum session_mode { SESSION_READ, SESSION_WRITE, SESSION_WRITE_WAIT, SESSION_REB
 enum exit_code session_directory(const struct invocation *invocation,
 				 const char **directory_out);
 
-/* CODE_DONE and *archive_out, or the exit code after having said why. */
+/* CODE_DONE and *archive_out, or the exit code after having said why. With --remote, for
+ * commands that have it (SESSION_READ), the archive is a server's. */
 enum exit_code session_open(const struct invocation *invocation, enum session_mode mode,
 			    struct archive **archive_out);
+
+/* When the archive is freed: be done with a server, if there was one. */
+void session_end(void);
 
 /* As fail(), for look-ups in the catalog: when that is damaged, say how to get a sound one. */
 enum exit_code session_fail_lookup(int r, const struct error *err);
