@@ -28,7 +28,7 @@ CODES = {DONE, FAILED, USAGE, PARTIAL, LOST, NO_ARCHIVE, BUSY, INTERRUPTED}
 SANITIZERS = ('ASAN_OPTIONS', 'LSAN_OPTIONS', 'TSAN_OPTIONS', 'UBSAN_OPTIONS')
 
 NEVER_SAID = re.compile(r'Sanitizer|runtime error|Assertion')
-TWO_WORDS = {'catalog', 'volume'}
+TWO_WORDS = {'catalog', 'trust', 'volume'}
 
 
 class Result:

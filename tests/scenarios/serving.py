@@ -12,7 +12,7 @@ import tempfile
 import urllib.parse
 from pathlib import Path
 
-from mounted import DAMAGE, Repair, until
+from mounted import DAMAGE, Mount, Repair, until
 from program import DONE, NEVER_SAID
 
 PATIENCE = 60  # seconds; only a server that hangs ever gets there
@@ -69,6 +69,7 @@ class Server:
                        for key, value in (settings or {}).items()}
         self.run = archive.start('serve', '-p', port, '--log', self.log_file, *args,
                                  env={**environment, **(env or {})}, **options)
+        Mount.pids.add(self.pid)  # it is no mount that nobody judges
         self.ended = False
         self.scheme = scheme
         try:
@@ -153,6 +154,7 @@ class Server:
 
     def finish(self, expect=DONE, **options):
         self.ended = True
+        Mount.pids.discard(self.pid)
         try:
             result = self.run.finish(expect, **options)
         except AssertionError as error:
@@ -178,6 +180,7 @@ class Server:
     def clean_up(self):
         if not self.ended:
             self.ended = True
+            Mount.pids.discard(self.pid)
             self.run.kill()
             self.run.process.wait()
 
