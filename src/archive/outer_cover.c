@@ -39,17 +39,14 @@ struct join {
 	unsigned parity;
 	struct outer_cover cover;
 	uint64_t reached; /* log offset up to which it is joined */
-	bool has_gap;
+	int (*gap)(void *context, uint64_t start, uint64_t end); /* or NULL */
+	void *context;
 	struct error *err;
 };
 
-static void note_gap(struct join *join, uint64_t start, uint64_t end)
+static int tell_gap(const struct join *join, uint64_t start, uint64_t end)
 {
-	if (join->has_gap || start >= end)
-		return;
-	join->has_gap = true;
-	join->cover.gap_start = start;
-	join->cover.gap_end = end;
+	return join->gap && start < end ? join->gap(join->context, start, end) : 0;
 }
 
 static int join_member(void *context, const struct hash *id, uint64_t log_start,
@@ -68,10 +65,11 @@ static int join_member(void *context, const struct hash *id, uint64_t log_start,
 	group_place_done(&group);
 	if (!complete || end <= join->reached)
 		return 0;
-	if (log_start > join->reached) {
-		note_gap(join, join->reached, log_start);
+	r = tell_gap(join, join->reached, log_start);
+	if (r < 0)
+		return r;
+	if (log_start > join->reached)
 		join->reached = log_start;
-	}
 	join->cover.covered += end - join->reached;
 	join->reached = end;
 	return 0;
@@ -98,9 +96,15 @@ static int find_end(struct catalog *catalog, const struct volume_row *row,
 }
 
 int outer_cover_get(struct catalog *catalog, const struct volume_row *row,
-		    unsigned parity, struct outer_cover *cover_out, struct error *err)
+		    unsigned parity,
+		    int (*gap)(void *context, uint64_t start, uint64_t end),
+		    void *context, struct outer_cover *cover_out, struct error *err)
 {
-	struct join join = { .catalog = catalog, .parity = parity, .err = err };
+	struct join join = { .catalog = catalog,
+			     .parity = parity,
+			     .gap = gap,
+			     .context = context,
+			     .err = err };
 	int r;
 
 	r = find_end(catalog, row, &join.cover.end, err);
@@ -110,7 +114,9 @@ int outer_cover_get(struct catalog *catalog, const struct volume_row *row,
 		return r;
 	if (join.cover.end < join.reached)
 		join.cover.end = join.reached;
-	note_gap(&join, join.reached, join.cover.end);
+	r = tell_gap(&join, join.reached, join.cover.end);
+	if (r < 0)
+		return r;
 	*cover_out = join.cover;
 	return 0;
 }
@@ -143,7 +149,8 @@ int outer_totals_get(struct catalog *catalog, unsigned parity,
 
 		if (list.rows[i].role != VOLUME_DATA)
 			continue;
-		r = outer_cover_get(catalog, &list.rows[i], parity, &cover, err);
+		r = outer_cover_get(catalog, &list.rows[i], parity, NULL, NULL, &cover,
+				    err);
 		if (r < 0)
 			break;
 		totals.protected_size += cover.covered;

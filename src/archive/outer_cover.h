@@ -14,16 +14,18 @@ struct error;
 struct outer_cover {
 	uint64_t end;     /* of the log, as far as records tell */
 	uint64_t covered; /* bytes in complete groups */
-	uint64_t gap_start,
-		gap_end; /* the first range that is in none; equal: all is covered */
 };
 
 /* Whether @group survives the loss of any @parity volumes: no two shards are on the same
  * volume, and as many parity shards are there. */
 bool outer_is_complete(const struct group_place *group, unsigned parity);
 
+/* @gap, which may be NULL, is told of each range that is in no complete group, in order. Its
+ * negative result ends the walk. */
 int outer_cover_get(struct catalog *catalog, const struct volume_row *row,
-		    unsigned parity, struct outer_cover *cover_out, struct error *err);
+		    unsigned parity,
+		    int (*gap)(void *context, uint64_t start, uint64_t end),
+		    void *context, struct outer_cover *cover_out, struct error *err);
 
 /* Of all data volumes. */
 struct outer_totals {

@@ -25,6 +25,14 @@ struct gap {
 	uint64_t start, end;
 };
 
+struct outer_plan {
+	struct catalog *catalog; /* borrowed */
+	struct outer_plan_options options;
+	struct gap *gaps; /* owned */
+	size_t count;
+	struct uuid volume; /* whose gaps are being found */
+};
+
 static bool is_attached(struct volume_set *volumes, const struct uuid *uuid)
 {
 	autofree char *name = NULL;
@@ -45,30 +53,115 @@ static int compare_gaps(const void *a, const void *b)
 	return memcmp(&x->volume, &y->volume, UUID_SIZE);
 }
 
-static int find_gaps(struct catalog *catalog, struct volume_set *volumes,
-		     const struct volume_list *list, unsigned parity, struct gap *gaps,
-		     size_t *count_out, struct error *err)
+static int add_gap(void *context, uint64_t start, uint64_t end)
 {
-	size_t count = 0;
+	struct outer_plan *plan = context;
+	struct gap *grown = reallocarray(plan->gaps, plan->count + 1, sizeof(*grown));
 
-	for (size_t i = 0; i < list->count; i++) {
-		const struct volume_row *row = &list->rows[i];
-		struct outer_cover cover;
-		int r;
-
-		if (row->role != VOLUME_DATA || row->record_count == 0)
-			continue;
-		r = outer_cover_get(catalog, row, parity, &cover, err);
-		if (r < 0)
-			return r;
-		if (cover.gap_start == cover.gap_end || !is_attached(volumes, &row->uuid))
-			continue;
-		gaps[count++] = (struct gap){ row->uuid, cover.gap_start, cover.gap_end };
-	}
-	if (count > 1)
-		qsort(gaps, count, sizeof(*gaps), compare_gaps);
-	*count_out = count;
+	if (!grown)
+		return -ENOMEM;
+	plan->gaps = grown;
+	grown[plan->count++] = (struct gap){ plan->volume, start, end };
 	return 0;
+}
+
+static int find_gaps(struct outer_plan *plan, struct volume_set *volumes,
+		     struct error *err)
+{
+	autovolume_list struct volume_list list = { 0 };
+	int r;
+
+	r = volume_list_load(plan->catalog, &list, err);
+	for (size_t i = 0; r == 0 && i < list.count; i++) {
+		const struct volume_row *row = &list.rows[i];
+		struct outer_cover cover;
+
+		if (row->role != VOLUME_DATA || row->record_count == 0 ||
+		    !is_attached(volumes, &row->uuid))
+			continue;
+		plan->volume = row->uuid;
+		r = outer_cover_get(plan->catalog, row, plan->options.parity, add_gap,
+				    plan, &cover, err);
+	}
+	return r;
+}
+
+int outer_plan_new(struct catalog *catalog, struct volume_set *volumes,
+		   const struct outer_plan_options *options, struct outer_plan **plan_out,
+		   struct error *err)
+{
+	autoptr(outer_plan) plan = calloc(1, sizeof(*plan));
+	int r;
+
+	if (!plan)
+		return error_set(err, -ENOMEM, "no memory for a plan");
+	plan->catalog = catalog;
+	plan->options = *options;
+	r = find_gaps(plan, volumes, err);
+	if (r < 0)
+		return r;
+	*plan_out = take_ptr(plan);
+	return 0;
+}
+
+void outer_plan_free(struct outer_plan *plan)
+{
+	if (!plan)
+		return;
+	free(plan->gaps);
+	free(plan);
+}
+
+/* Put the longest gap of each of up to k volumes first; how many. */
+static size_t choose_gaps(struct outer_plan *plan)
+{
+	size_t chosen = 0;
+
+	if (plan->count > 1)
+		qsort(plan->gaps, plan->count, sizeof(*plan->gaps), compare_gaps);
+	for (size_t i = 0; i < plan->count && chosen < plan->options.data; i++) {
+		struct gap gap = plan->gaps[i];
+		size_t j = 0;
+
+		while (j < chosen &&
+		       memcmp(&plan->gaps[j].volume, &gap.volume, UUID_SIZE))
+			j++;
+		if (gap.start == gap.end || j < chosen)
+			continue;
+		plan->gaps[i] = plan->gaps[chosen];
+		plan->gaps[chosen++] = gap;
+	}
+	return chosen;
+}
+
+void outer_plan_take(struct outer_plan *plan, const struct group *group)
+{
+	for (size_t i = 0; i < group->member_count; i++) {
+		const struct group_member *member = &group->members[i];
+
+		for (size_t j = 0; j < plan->count; j++)
+			if (plan->gaps[j].start == member->log_start &&
+			    memcmp(&plan->gaps[j].volume, &member->volume, UUID_SIZE) ==
+				    0)
+				plan->gaps[j].start += member->log_size;
+	}
+}
+
+void outer_plan_left(const struct outer_plan *plan, uint64_t *sum_out, uint64_t *most_out)
+{
+	*sum_out = 0;
+	*most_out = 0;
+	for (size_t i = 0; i < plan->count; i++) {
+		uint64_t sum = 0;
+
+		for (size_t j = 0; j < plan->count; j++)
+			if (memcmp(&plan->gaps[j].volume, &plan->gaps[i].volume,
+				   UUID_SIZE) == 0)
+				sum += plan->gaps[j].end - plan->gaps[j].start;
+		if (sum > *most_out)
+			*most_out = sum;
+		*sum_out += plan->gaps[i].end - plan->gaps[i].start;
+	}
 }
 
 static int add_stripe(struct group_member *member, struct stripe_info *stripe)
@@ -155,49 +248,28 @@ static int make_members(struct catalog *catalog, const struct gap *gaps, size_t 
 	return r;
 }
 
-static int plan_gaps(struct catalog *catalog, const struct outer_plan *plan,
-		     const struct gap *gaps, size_t count, struct group *group_out,
-		     struct error *err)
+int outer_plan_next(struct outer_plan *plan, uint64_t size_max, struct group *group_out,
+		    struct error *err)
 {
-	struct group group = { .data = plan->data, .parity = plan->parity };
+	struct group group = { .data = plan->options.data,
+			       .parity = plan->options.parity };
+	size_t count = choose_gaps(plan);
 	uint64_t size;
 	int r;
 
-	if (count > plan->data)
-		count = plan->data;
-	if (count == 0 || (plan->full_only && count < plan->data))
+	if (count == 0 || (plan->options.full_only && count < plan->options.data))
 		return CATALOG_END;
-	size = gaps[count - 1].end - gaps[count - 1].start;
-	if (size > plan->size_max)
-		size = plan->size_max;
-	r = make_members(catalog, gaps, count, size, &group, err);
+	size = size_max;
+	for (size_t i = 0; i < count; i++)
+		if (plan->gaps[i].end - plan->gaps[i].start < size)
+			size = plan->gaps[i].end - plan->gaps[i].start;
+	r = make_members(plan->catalog, plan->gaps, count, size, &group, err);
 	if (r < 0) {
 		group_done(&group);
 		return r;
 	}
 	*group_out = group;
 	return 0;
-}
-
-int outer_plan_next(struct catalog *catalog, struct volume_set *volumes,
-		    const struct outer_plan *plan, struct group *group_out,
-		    struct error *err)
-{
-	autovolume_list struct volume_list list = { 0 };
-	autofree struct gap *gaps = NULL;
-	size_t count = 0;
-	int r;
-
-	r = volume_list_load(catalog, &list, err);
-	if (r < 0)
-		return r;
-	gaps = calloc(list.count + 1, sizeof(*gaps));
-	if (!gaps)
-		return error_set(err, -ENOMEM, "no memory for a plan");
-	r = find_gaps(catalog, volumes, &list, plan->parity, gaps, &count, err);
-	if (r < 0)
-		return r;
-	return plan_gaps(catalog, plan, gaps, count, group_out, err);
 }
 
 static int copy_members(struct catalog *catalog, const struct group_place *place,

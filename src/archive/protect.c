@@ -10,8 +10,6 @@
 #include "archive/archive.h"
 #include "archive/outer_plan.h"
 #include "archive/protect_group.h"
-#include "archive/volume_list.h"
-#include "archive/volume_set.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/crash_point.h"
@@ -161,24 +159,9 @@ static int complete_groups(struct protect *protect, struct error *err)
 
 /* ---- new groups ---- */
 
-static int plan_next(struct protect *protect, uint64_t size_max, struct group *group_out,
-		     struct error *err)
-{
-	const struct config_code *code = &archive_config(protect->archive)->volume.outer;
-	const struct outer_plan plan = {
-		.data = code->data,
-		.parity = code->parity,
-		.size_max = size_max,
-		.full_only = protect->options->full_only,
-	};
-
-	return outer_plan_next(archive_catalog(protect->archive),
-			       archive_volumes(protect->archive), &plan, group_out, err);
-}
-
 /* @group was planned; if the lanes have less room than it wants, it is planned again. */
-static int add_group(struct protect *protect, struct outer_lanes *lanes,
-		     struct group *group, struct error *err)
+static int add_group(struct protect *protect, struct outer_plan *plan,
+		     struct outer_lanes *lanes, struct group *group, struct error *err)
 {
 	unsigned numbers[GROUP_PARITY_MAX];
 	uint64_t room = 0;
@@ -191,7 +174,7 @@ static int add_group(struct protect *protect, struct outer_lanes *lanes,
 		r = outer_lanes_make_room(lanes, group->size, &room, err);
 	if (r == 0 && room < group->size) {
 		group_done(group);
-		r = plan_next(protect, room, group, err);
+		r = outer_plan_next(plan, room, group, err);
 	}
 	if (r != 0)
 		return r;
@@ -204,23 +187,26 @@ static int add_group(struct protect *protect, struct outer_lanes *lanes,
 }
 
 /* 0, or CATALOG_END: there is no more. */
-static int next_group(struct protect *protect, struct outer_lanes *lanes,
-		      struct error *err)
+static int next_group(struct protect *protect, struct outer_plan *plan,
+		      struct outer_lanes *lanes, struct error *err)
 {
 	struct group group = { 0 };
 	int r;
 
-	r = plan_next(protect, GROUP_TARGET, &group, err);
+	r = outer_plan_next(plan, GROUP_TARGET, &group, err);
 	if (r != 0)
 		return r;
 	r = catalog_begin(archive_catalog(protect->archive), err);
 	if (r == 0)
-		r = finish(protect, add_group(protect, lanes, &group, err), err);
+		r = finish(protect, add_group(protect, plan, lanes, &group, err), err);
+	if (r == 0)
+		outer_plan_take(plan, &group);
 	group_done(&group);
 	return r;
 }
 
-static int make_groups(struct protect *protect, struct error *err)
+static int make_groups(struct protect *protect, struct outer_plan *plan,
+		       struct error *err)
 {
 	autoouter_lanes struct outer_lanes lanes = { 0 };
 	int r = 0;
@@ -228,59 +214,55 @@ static int make_groups(struct protect *protect, struct error *err)
 	while (r == 0) {
 		if (protect_is_stopped(protect))
 			return error_set(err, -EINTR, "stopped");
-		r = next_group(protect, &lanes, err);
+		r = next_group(protect, plan, &lanes, err);
 	}
 	return r < 0 ? r : 0;
 }
 
 /* ---- the run ---- */
 
-/* Bytes in no group on volumes that are attached, and about the parity that they will take:
- * what the volume with the most has, or all of it over k, whichever is more. */
-static int estimate(struct protect *protect, uint64_t *read_out, uint64_t *written_out,
+/* About so much parity will be made: p times what the volume with the most has, or all of it
+ * over k, whichever is more. */
+static uint64_t estimate(const struct config_code *code, uint64_t sum, uint64_t most)
+{
+	return code->parity * (most > sum / code->data ? most : sum / code->data);
+}
+
+static int new_plan(struct protect *protect, struct outer_plan **plan_out,
 		    struct error *err)
 {
-	struct catalog *catalog = archive_catalog(protect->archive);
 	const struct config_code *code = &archive_config(protect->archive)->volume.outer;
-	autovolume_list struct volume_list list = { 0 };
-	uint64_t sum = 0, most = 0;
-	int r;
+	const struct outer_plan_options options = {
+		.data = code->data,
+		.parity = code->parity,
+		.full_only = protect->options->full_only,
+	};
 
-	r = volume_list_load(catalog, &list, err);
-	for (size_t i = 0; r == 0 && i < list.count; i++) {
-		autofree char *name = NULL;
-		struct outer_cover cover = { 0 };
-
-		if (list.rows[i].role != VOLUME_DATA ||
-		    volume_set_find_file(archive_volumes(protect->archive),
-					 &list.rows[i].uuid, &name, NULL) < 0)
-			continue;
-		r = outer_cover_get(catalog, &list.rows[i], code->parity, &cover, err);
-		sum += cover.end - cover.covered;
-		if (cover.end - cover.covered > most)
-			most = cover.end - cover.covered;
-	}
-	if (r < 0)
-		return r;
-	*read_out = sum;
-	*written_out = code->parity * (most > sum / code->data ? most : sum / code->data);
-	return 0;
+	return outer_plan_new(archive_catalog(protect->archive),
+			      archive_volumes(protect->archive), &options, plan_out, err);
 }
 
 static int run(struct protect *protect, struct error *err)
 {
-	uint64_t written;
-	int r;
+	const struct config_code *code = &archive_config(protect->archive)->volume.outer;
+	autoptr(outer_plan) plan = NULL;
+	uint64_t most;
+	int r = 0;
 
-	r = estimate(protect, &protect->total, &written, err);
-	if (r == 0 && protect->options->dry_run) {
+	if (!protect->options->dry_run)
+		r = complete_groups(protect, err);
+	if (r == 0)
+		r = new_plan(protect, &plan, err);
+	if (r < 0)
+		return r;
+	outer_plan_left(plan, &protect->total, &most);
+	if (protect->options->dry_run) {
 		protect->report.read = protect->total;
-		protect->report.written = written;
+		protect->report.written = estimate(code, protect->total, most);
 		return 0;
 	}
-	if (r == 0)
-		r = complete_groups(protect, err);
-	return r == 0 ? make_groups(protect, err) : r;
+	protect->total += protect->report.read;
+	return make_groups(protect, plan, err);
 }
 
 int protect_run(struct archive *archive, const struct protect_options *options,

@@ -370,7 +370,7 @@ static int run(struct work *work, struct error *err)
 		return r;
 	if (work->row.role == VOLUME_PARITY)
 		return make_shards(work, err);
-	r = outer_cover_get(catalog, &work->row, 1, &cover, err);
+	r = outer_cover_get(catalog, &work->row, 1, NULL, NULL, &cover, err);
 	if (r < 0)
 		return r;
 	work->total = cover.end;
