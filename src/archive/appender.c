@@ -43,6 +43,7 @@ struct appender {
 	struct budget *reading; /* LANE_READING_MEMORY of the archive's budget */
 	struct lane lanes[CONFIG_COPIES_MAX];
 	size_t count; /* of them, given up ones included */
+	size_t least; /* copies; 0: as the configuration says */
 	struct lane_problem *problems;
 	size_t problem_count;
 };
@@ -60,6 +61,8 @@ static size_t working(const struct appender *appender)
 
 static size_t least(const struct appender *appender)
 {
+	if (appender->least > 0)
+		return appender->least;
 	return config_min_copies(archive_config(appender->archive));
 }
 
@@ -166,6 +169,7 @@ static void init_setup(struct appender *appender, struct archive *archive,
 
 	appender->archive = archive;
 	appender->setup.archive = archive;
+	appender->least = options->least;
 	*writing = (struct volume_writing){
 		.places = archive_places(archive),
 		.config = archive_config(archive),
@@ -485,14 +489,13 @@ struct lane *appender_lane(struct appender *appender, size_t i)
 
 static int step_list(struct lane *lane, const void *argument, struct error *err)
 {
-	(void)argument;
-	return log_write_record(lane->active->writer, STRIPE_PLACEMENT, false, NULL, NULL,
-				err);
+	return log_write_record(lane->active->writer, STRIPE_PLACEMENT, false, NULL,
+				argument, err);
 }
 
-int appender_list(struct appender *appender, struct error *err)
+int appender_list(struct appender *appender, const char *info, struct error *err)
 {
-	return for_each(appender, step_list, NULL, err);
+	return for_each(appender, step_list, info, err);
 }
 
 size_t appender_problem_count(const struct appender *appender)

@@ -24,6 +24,7 @@ struct appender_options {
 	bool tiered;
 	unsigned data;   /* k */
 	unsigned parity; /* m */
+	unsigned least;  /* copies that will do; 0: [volume] min_copies */
 };
 
 struct appender_totals {
@@ -77,8 +78,8 @@ void appender_totals(const struct appender *appender, struct appender_totals *to
 size_t appender_lane_count(const struct appender *appender);
 struct lane *appender_lane(struct appender *appender, size_t i);
 
-/* Make everything durable that was appended, and listed. */
-int appender_list(struct appender *appender, struct error *err);
+/* Make everything durable that was appended, and list it, in a record with @info (or NULL). */
+int appender_list(struct appender *appender, const char *info, struct error *err);
 
 /* Problems with copies, if there are fewer than there should be. */
 size_t appender_problem_count(const struct appender *appender);

@@ -497,6 +497,7 @@ static int open_all(struct copying *copying, struct error *err)
 		.tiered = config->parity.policy == CONFIG_POLICY_TIERED,
 		.data = config->parity.data,
 		.parity = config->parity.parity,
+		.least = 1, /* each copy helps */
 	};
 	int r;
 
@@ -532,7 +533,7 @@ static int work(struct copying *copying, struct error *err)
 	if (r == 0)
 		r = copy_pages(copying, err);
 	if (r == 0 || r == -EINTR) {
-		int listed = appender_list(copying->appender, r < 0 ? NULL : err);
+		int listed = appender_list(copying->appender, NULL, r < 0 ? NULL : err);
 
 		r = r < 0 ? r : listed;
 	}

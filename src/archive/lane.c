@@ -108,7 +108,7 @@ static int write_checkpoint(struct lane *lane, struct error *err)
 	return checkpoint_write(lane->active, source, err);
 }
 
-static int create(struct lane *lane, struct error *err)
+static int create(struct lane *lane, const char *wanted, struct error *err)
 {
 	const struct volume_writing *writing = &lane->setup->writing;
 	autofree char *label = NULL;
@@ -123,7 +123,7 @@ static int create(struct lane *lane, struct error *err)
 		r = lane_choice_next_name(writing->catalog, &plan.number, &label, err);
 	if (r < 0)
 		return r;
-	plan.label = label;
+	plan.label = wanted ? wanted : label;
 	plan.head = &head;
 	return active_volume_create(writing, &plan, &lane->active, err);
 }
@@ -160,7 +160,7 @@ int lane_open(struct lane *lane, const struct lane_setup *setup,
 		r = active_volume_finish(&setup->writing, &choice->row, choice->row.file,
 					 err);
 	if (r == 0 && !lane->active)
-		r = create(lane, err);
+		r = create(lane, choice->label, err);
 	return r < 0 ? r : begin_volume(lane, err);
 }
 
@@ -189,7 +189,7 @@ static int roll_over(struct lane *lane, struct error *err)
 		return error_prefix(err, r, "volume '%s'", lane->active->label);
 	add_totals(lane);
 	active_volume_free(take_ptr(lane->active));
-	r = create(lane, err);
+	r = create(lane, NULL, err);
 	if (r == 0)
 		r = begin_volume(lane, err);
 	lane->incomplete = true;

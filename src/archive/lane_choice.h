@@ -13,7 +13,8 @@ struct error;
 
 struct lane_choice {
 	size_t place; /* in the archive's places; their count: the file lies elsewhere */
-	int code;     /* why the place can't be used; 0: it can, as far as is known */
+	const char *label; /* of a new volume; borrowed; NULL: after the first one */
+	int code; /* why the place can't be used; 0: it can, as far as is known */
 	struct volume_row row; /* owned; the last volume there, its file being where it is
 				* now; number 0: there is none */
 };

@@ -67,6 +67,7 @@ void volume_status_add_json(const struct volume_row *volume,
 	(void)json_add_string(object, "backend", "file");
 	(void)json_add_bool(object, "attached", status->attached);
 	(void)json_add_bool(object, "sealed", volume->sealed);
+	(void)json_add_bool(object, "retired", volume->retired);
 	if (status->attached) {
 		(void)json_add_bytes(object, "file", status->file, strlen(status->file));
 		(void)json_add_u64(object, "size", status->size);

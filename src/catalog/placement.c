@@ -18,6 +18,7 @@
 #include "catalog/checksum.h"
 #include "catalog/groups.h"
 #include "catalog/handle.h"
+#include "catalog/retirement.h"
 #include "catalog/volumes.h"
 
 #include <errno.h>
@@ -457,6 +458,8 @@ int catalog_put_record(struct catalog *catalog, const struct record *record,
 		r = error_set(err, -ENOENT, "catalog: a record of an unknown volume");
 	if (r == 0)
 		r = put_record(catalog, &volume, record, own, err);
+	if (r == 0)
+		r = retirement_take(catalog, record, err);
 	volume_row_done(&volume);
 	return catalog_leave(catalog, own_transaction, r, err);
 }

@@ -74,12 +74,19 @@ static int read_jobs(struct invocation *invocation, struct error *err)
 	return r;
 }
 
+/* "volume verify" is "health --check" of one volume. */
+static bool is_verify(const struct invocation *invocation)
+{
+	return invocation->command == &command_volume_verify;
+}
+
 static int read_options(struct invocation *invocation, struct health_options *options,
 			struct error *err)
 {
 	int r;
 
-	options->check = option_flag(invocation->options, "check");
+	options->check =
+		is_verify(invocation) || option_flag(invocation->options, "check");
 	options->deep = option_flag(invocation->options, "deep");
 	options->resume = option_flag(invocation->options, "resume");
 	options->one_pass = option_flag(invocation->options, "one-pass");
@@ -187,7 +194,9 @@ static enum exit_code run_health(const struct invocation *invocation,
 
 static enum exit_code run(struct invocation *invocation)
 {
-	const char *name = option_value(invocation->options, "volume");
+	const char *name = is_verify(invocation)
+				   ? options_argument(invocation->options, 0)
+				   : option_value(invocation->options, "volume");
 	struct health_options options = { 0 };
 	struct volume_row volume = { 0 };
 	autoptr(archive) archive = NULL;
@@ -236,5 +245,30 @@ const struct command command_health = {
 		"well, with 3 if damage was found and repaired (or could be), with 4 if "
 		"something is lost.",
 	.options = specs,
+	.run = run,
+};
+
+static const struct option_spec verify_specs[] = {
+	{ 0, "deep", NULL, "then read every file, and compare its hash" },
+	{ 0, "older-than", "AGE", "leave out what was found sound since: 30d, 12h" },
+	{ 0, "one-pass", NULL, "read nothing twice: for media on which seeking is dear" },
+	{ 0, "limit-rate", "RATE", "read so many bytes a second at most: 200MB" },
+	{ 0, "resume", NULL, "go on with the last run, which was stopped" },
+	{ 0, "report", "FILE", "write the report, as JSON, to FILE" },
+	{ 0, "metrics", "FILE", "write metrics for Prometheus to FILE" },
+	{ 0, "jobs", "N", "worker threads" },
+	{ 0 },
+};
+
+const struct command command_volume_verify = {
+	.name = "volume verify",
+	.summary = "check one volume",
+	.usage = "[OPTIONS] VOLUME",
+	.details = "The same as 'health --check --volume VOLUME': reads all of it, "
+		   "verifies it, "
+		   "and writes nothing.",
+	.options = verify_specs,
+	.arguments_min = 1,
+	.arguments_max = 1,
 	.run = run,
 };

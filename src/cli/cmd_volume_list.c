@@ -41,9 +41,10 @@ static void print_line(const struct volume_row *volume,
 	char size[SIZE_TEXT_MAX];
 	char payload[SIZE_TEXT_MAX];
 	const char *label = volume->label ? volume->label : "";
-	const char *state = !status->attached ? "away"
-			    : volume->sealed  ? "sealed"
-					      : "open";
+	const char *state = volume->retired     ? "retired"
+			    : !status->attached ? "away"
+			    : volume->sealed    ? "sealed"
+						: "open";
 
 	(void)printf("%4" PRIu64 "  %-8s %10s %10s %4u %%  ", volume->number, state,
 		     status->attached ? size_format(status->allocated, size) : "-",

@@ -267,3 +267,70 @@ def test_volumes_are_found_wherever_they_are(places, rng):
     places.check()
     assert [v['attached'] for v in places.archive.run('volume', 'list', '--json').json_lines()] \
         == [True, True]
+
+
+@pytest.mark.main
+def test_a_scan_says_what_each_file_is(places, program, rng):
+    def scan(expect=DONE):
+        lines = places.archive.run('volume', 'scan', '--json', expect=expect).json_lines()
+        return {line.get('file', line.get('label')): line['finding'] for line in lines}
+
+    places.history.commit()
+    first, = places.files(0)
+    second, = places.files(1)
+    inside = f'volumes/{first.name}'
+    assert scan() == {inside: 'found', str(second): 'found'}
+    older = places.folder / 'older'
+    shutil.copy(second, older)
+    places.change(rng)
+    places.history.commit()
+    shutil.copy(first, places.second / 'copy.bfv')
+    other = Archive(program, places.folder / 'other').init()
+    shutil.copy(other.volume, places.second / 'theirs.bfv')
+    (places.second / 'junk.bfv').write_bytes(b'junk')
+    second.rename(places.second / 'mine.bfv')
+    assert scan() == {inside: 'found', f'{places.second}/copy.bfv': 'twice',
+                      f'{places.second}/theirs.bfv': 'foreign',
+                      f'{places.second}/junk.bfv': 'no volume',
+                      f'{places.second}/mine.bfv': 'renamed'}
+    for name in ('copy', 'theirs', 'junk'):
+        (places.second / f'{name}.bfv').unlink()
+    shutil.copy(older, places.second / 'mine.bfv')
+    assert scan(PARTIAL)[f'{places.second}/mine.bfv'] == 'older'
+    (places.second / 'mine.bfv').unlink()
+    assert 'missing' in scan(PARTIAL).values()
+    places.away()
+    assert scan(PARTIAL)[str(places.second)] == 'place away'
+
+
+@pytest.mark.main
+def test_volumes_are_begun_sealed_and_retired(program, tmp_path, seed, rng):
+    places = Places(program, tmp_path, seed, **{'volume.min_copies': 1})
+    places.history.commit()
+    made = places.archive.run('volume', 'create', '--place', places.second, '--label', 'mine',
+                              '--json').json()
+    assert made['label'] == 'mine' and made['file'].startswith(str(places.second))
+    places.change(rng)
+    places.history.commit()
+    places.archive.run('volume', 'seal', 'mine')
+    places.archive.run('volume', 'seal', 'mine', expect=FAILED)
+    places.archive.run('volume', 'verify', 'mine', expect=DONE)
+    places.change(rng)
+    places.history.commit()
+    assert len(places.files(1)) == 2  # it goes on in the one before
+    places.archive.run('volume', 'retire', 'mine')
+    places.archive.run('volume', 'retire', 'mine', expect=FAILED)
+    before = places.archive.dump()
+    assert b'"retired":true' in before
+    rebuild(places.archive)
+    assert places.archive.dump() == before
+    (places.folder / made['file']).unlink()
+    places.check()
+    places.archive.run('health', expect=(DONE, PARTIAL))
+    assert places.missing() == 0
+    # What is in the first place only is not given up unasked.
+    places.lose(1)
+    for number in ('2', str(len(places.files(0)) + 3)):
+        places.archive.run('volume', 'retire', number, expect=(DONE, FAILED))
+    result = places.archive.run('volume', 'retire', '1', expect=4)
+    assert '--force' in result.err
