@@ -114,7 +114,8 @@ const struct config_key config_keys[] = {
 		.fallback = "1024",
 		.help = "How many connections the server keeps. Each takes 60 KiB of "
 			"three eighths of [limits]\n"
-			"memory; there are fewer if that is not enough.",
+			"memory, with TLS 92 KiB of half of it; there are fewer if that "
+			"is not enough.",
 	},
 	{
 		FIELD(server, request_timeout),

@@ -167,9 +167,26 @@ static void failed(void *context, const struct error *err)
 }
 
 struct sending {
+	struct server *server;   /* borrowed */
 	struct request *request; /* borrowed: there while content is asked for */
 	struct stream *stream;   /* owned */
+	bool large;              /* counted in server->large_blocks */
 };
+
+/* How much is sent at a time. */
+static size_t choose_block(struct sending *sending)
+{
+	struct server *server = sending->server;
+
+	if (stream_size(sending->stream) < 2 * SERVER_LARGE_BLOCK_SIZE)
+		return SERVER_BLOCK_SIZE;
+	sending->large =
+		atomic_fetch_add(&server->large_blocks, 1) < server->large_block_count;
+	if (sending->large)
+		return SERVER_LARGE_BLOCK_SIZE;
+	atomic_fetch_sub(&server->large_blocks, 1);
+	return SERVER_BLOCK_SIZE;
+}
 
 static ssize_t on_content(void *context, uint64_t position, char *data, size_t size)
 {
@@ -191,7 +208,7 @@ static ssize_t on_content(void *context, uint64_t position, char *data, size_t s
 	if (n == STREAM_WAIT)
 		return 0;
 	request->sent += (uint64_t)n;
-	client_begin_block(&server->clients, request->client);
+	client_begin_block(&server->clients, request->client, (size_t)n);
 	return n;
 }
 
@@ -199,6 +216,8 @@ static void on_sent(void *context)
 {
 	struct sending *sending = context;
 
+	if (sending->large)
+		atomic_fetch_sub(&sending->server->large_blocks, 1);
 	stream_close(sending->stream);
 	free(sending);
 }
@@ -222,16 +241,20 @@ int answer_stream(struct request *request, unsigned status, const char *type,
 		return 0;
 	}
 	if (sending) {
-		*sending = (struct sending){ request, stream };
+		*sending = (struct sending){
+			.server = request->server,
+			.request = request,
+			.stream = stream,
+		};
 		stream_set_client(stream, &client);
 		response = MHD_create_response_from_callback(
-			stream_size(stream), SERVER_BLOCK_SIZE, on_content, sending,
+			stream_size(stream), choose_block(sending), on_content, sending,
 			on_sent);
 	}
-	if (!response) {
+	if (!response && sending)
+		on_sent(sending);
+	else if (!response)
 		stream_close(stream);
-		free(sending);
-	}
 	return set_response(request, status, type, response, err);
 }
 

@@ -163,11 +163,12 @@ struct peer *client_peer(const struct client *client)
 	return client->peer;
 }
 
-void client_begin_block(struct clients *clients, struct client *client)
+void client_begin_block(struct clients *clients, struct client *client, size_t size)
 {
+	uint64_t blocks = size / CLIENT_BLOCK_SIZE + (size % CLIENT_BLOCK_SIZE != 0);
 	mutex_scope(&clients->mutex);
 
-	client->deadline = clock_monotonic_ns() + clients->times.take;
+	client->deadline = clock_monotonic_ns() + clients->times.take * blocks;
 }
 
 void client_end_request(struct clients *clients, struct client *client)

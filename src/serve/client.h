@@ -16,11 +16,13 @@ struct client;
 struct peer;
 struct peers;
 
+#define CLIENT_BLOCK_SIZE (40u << 10) /* bytes */
+
 /* Nanoseconds. */
 struct client_times {
 	uint64_t head;   /* for the head of a request, from the end of the one before */
 	uint64_t answer; /* for us to find an answer, or the next block of it */
-	uint64_t take;   /* for each block of an answer */
+	uint64_t take;   /* for each CLIENT_BLOCK_SIZE bytes of an answer, or less */
 };
 
 struct clients {
@@ -46,7 +48,7 @@ void client_free(struct clients *clients, struct client *client);
 /* What it is doing now. */
 void client_begin_request(struct clients *clients, struct client *client);
 void client_wait_for_us(struct clients *clients, struct client *client);
-void client_begin_block(struct clients *clients, struct client *client);
+void client_begin_block(struct clients *clients, struct client *client, size_t size);
 void client_end_request(struct clients *clients, struct client *client);
 
 /* Whether its machine has had too many bytes lately. If so, @wait is called, with a lock held,

@@ -93,7 +93,7 @@ static enum MHD_Result send_answer(struct request *request)
 		return MHD_NO;
 	if (atomic_load(&server->stopping))
 		(void)answer_header(request, "Connection", "close", NULL);
-	client_begin_block(&server->clients, request->client);
+	client_begin_block(&server->clients, request->client, SERVER_BLOCK_SIZE);
 	request->state = REQUEST_SENDING;
 	return MHD_queue_response(request->connection, request->status,
 				  request->response);

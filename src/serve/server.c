@@ -114,12 +114,15 @@ static void look_for_tokens(struct loop *loop)
 		log_info("tokens: read '%s' again", path);
 }
 
-/* Three eighths of the memory are for clients: windows and connections. They have a budget of
+/* Three eighths of the memory are for clients, half of it with TLS: windows, blocks and
+ * connections. They have a budget of
  * their own, since a rebuilt catalog means another archive object; the archive's goes
  * without that much. */
 static uint64_t memory_for_clients(const struct server *server)
 {
-	return server->options->archive.config->limits.memory / 8 * 3;
+	uint64_t eighth = server->options->archive.config->limits.memory / 8;
+
+	return eighth * (server->options->certificate ? 4 : 3);
 }
 
 static int open_backing(struct server *server, unsigned epoch,
@@ -275,27 +278,36 @@ static void raise_descriptors(unsigned connections)
 			 (unsigned long long)limit.rlim_cur);
 }
 
-/* What connections may take is set aside, so that however many come, the budget holds. */
-static int reserve_connections(struct server *server, unsigned *count_out,
-			       struct error *err)
+/* What connections and blocks may take is set aside, so that however many come, the budget
+ * holds. */
+static int reserve_memory(struct server *server, unsigned *connections_out,
+			  struct error *err)
 {
 	const struct config *config = server->options->archive.config;
-	uint64_t each = SERVER_CONNECTION_MEMORY + SERVER_BLOCK_SIZE;
-	uint64_t most = budget_available(server->budget) / each;
-	unsigned count = config->server.max_connections;
+	uint64_t each = SERVER_CONNECTION_MEMORY + SERVER_BLOCK_SIZE +
+			(server->options->certificate ? SERVER_TLS_MEMORY : 0);
+	uint64_t available = budget_available(server->budget);
+	uint64_t blocks = available / 8 / SERVER_LARGE_BLOCK_SIZE;
+	uint64_t count = config->server.max_connections;
 	int r;
 
-	if (count > most)
-		count = (unsigned)most;
-	if (count < config->server.max_connections)
+	if (blocks > SERVER_LARGE_BLOCKS)
+		blocks = SERVER_LARGE_BLOCKS;
+	available -= blocks * SERVER_LARGE_BLOCK_SIZE;
+	if (count > available / each) {
+		count = available / each;
 		log_info("at most %u connections: [limits] memory has no room for more",
-			 count);
-	r = budget_reserve(server->budget, count * each, "connections", err);
-	if (r < 0)
+			 (unsigned)count);
+	}
+	server->reserved = blocks * SERVER_LARGE_BLOCK_SIZE + count * each;
+	r = budget_reserve(server->budget, server->reserved, "connections", err);
+	if (r < 0) {
+		server->reserved = 0;
 		return r;
-	server->reserved = count * each;
-	raise_descriptors(count);
-	*count_out = count;
+	}
+	server->large_block_count = (unsigned)blocks;
+	raise_descriptors((unsigned)count);
+	*connections_out = (unsigned)count;
 	return 0;
 }
 
@@ -354,7 +366,7 @@ static int run(struct loop *loop, struct error *err)
 	if (r == 0)
 		r = start_threads(server, err);
 	if (r == 0)
-		r = reserve_connections(server, &connections, err);
+		r = reserve_memory(server, &connections, err);
 	if (r < 0)
 		return r;
 	folder = archive_folder(backing_archive(server->backing));

@@ -27,8 +27,14 @@ struct token_file;
 
 #define SERVER_SOCKETS_MAX 8u
 #define SERVER_CONNECTION_MEMORY \
-	(20u << 10)                   /* bytes: head of the request and the answer */
-#define SERVER_BLOCK_SIZE (40u << 10) /* bytes of an answer at a time */
+	(20u << 10) /* bytes: head of the request and the answer */
+#define SERVER_BLOCK_SIZE CLIENT_BLOCK_SIZE /* bytes of an answer at a time */
+/* The same for the first long answers that are under way at a time: fewer calls and wake-ups
+ * for each byte, here and at the client. */
+#define SERVER_LARGE_BLOCK_SIZE (128u << 10)
+#define SERVER_LARGE_BLOCKS 24u /* at most, and an eighth of what clients have */
+#define SERVER_TLS_MEMORY \
+	(32u << 10) /* bytes that gnutls takes for a connection: measured */
 
 struct server_options {
 	struct archive_options archive; /* observer is the server's to set */
@@ -58,7 +64,9 @@ struct server {
 	struct token_file *tokens; /* NULL: no token is needed */
 	struct read_health *health;
 	struct budget *budget; /* of what clients take */
-	uint64_t reserved;     /* bytes of it, for connections */
+	uint64_t reserved;     /* bytes of it, for connections and blocks */
+	unsigned large_block_count;
+	atomic_uint large_blocks; /* in use */
 	struct pool *pool;
 	struct task_group group;
 	struct stream_service streams;
