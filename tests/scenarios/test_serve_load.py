@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: MIT
 """Many clients, slow ones, and such that never come to an end: deadlines, memory, and stopping
 while all of this goes on."""
+import concurrent.futures
 import contextlib
 import random
 import select
 import selectors
 import signal
 import socket
+import ssl
 import threading
+import time
 
 import pytest
 
 from mounted import until
 from program import Archive, remove
 from serving import read_all, request_bytes
+from test_serve_access import certificate  # noqa: F401 (a fixture)
 from trees import MIB, text_bytes, write_file
 
 FILES = ['stored', 'text']
@@ -208,6 +212,70 @@ def test_a_thousand_connections_within_the_memory(archive, tree, serve):
             peak = max(peak, server.memory()) if missing % 50 == 0 else peak
         peak = max(peak, server.memory())
     assert peak - before < 256 * MIB, (before, peak)
+
+
+@pytest.mark.slow_under_sanitizers
+def test_a_thousand_tls_connections_within_the_memory(archive, tree, serve, certificate, count):
+    """What gnutls takes counts, too."""
+    server = serve(archive, '--cert', certificate[0], '--key', certificate[1], scheme='https')
+    assert 'at most' not in server.log
+    before = server.memory()
+    context = ssl._create_unverified_context()
+    size, number = 20_000, count(150, 1000)
+    content = (tree / 'stored').read_bytes()
+    with contextlib.ExitStack() as stack:
+        socks = []
+        for n in range(number):
+            sock = stack.enter_context(context.wrap_socket(
+                stack.enter_context(server.socket()), server_hostname='localhost'))
+            sock.sendall(request_bytes('/files/tree/stored',
+                                       f'Range: bytes={n}-{n + size - 1}'))
+            socks.append(sock)
+        for n, sock in enumerate(socks):
+            data = b''
+            while not data.endswith(content[n:n + size]):
+                data += sock.recv(1 << 16)
+        assert server.memory() - before < 256 * MIB
+    until(lambda: server.get('/files/').status == 200, 'an answer')
+
+
+# Limits
+
+
+def test_a_machine_gets_so_many_answers(archive, serve):
+    server = serve(archive, settings={'server.request_rate': 3})
+    statuses = [server.get('/files/').status for _ in range(20)]
+    assert statuses[:3] == [200] * 3 and 429 in statuses
+    until(lambda: server.get('/files/').status == 200, 'the next second')
+
+
+def test_a_machine_gets_so_many_bytes(archive, tree, serve):
+    """The clock is asked only whether it was not too fast."""
+    server = serve(archive, settings={'server.byte_rate': '4MiB', 'server.stop_timeout': 1})
+    size = 6 * MIB
+    begin = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        bodies = list(pool.map(lambda _: server.get(
+            '/files/tree/stored', Range=f'bytes=0-{size // 3 - 1}').body, range(3)))
+    assert bodies == [(tree / 'stored').read_bytes()[:size // 3]] * 3
+    assert time.monotonic() - begin > 0.9  # 6 MiB at 4 MiB/s, a quarter of a second at once
+    with stalled(server, '/files/tree/stored'):
+        server.stop()
+
+
+def test_a_search_that_nobody_waits_for_ends(new_archive, serve, tmp_path, count):
+    """Its client has left: the search is not finished for nobody."""
+    for number in range(count(3000, 30000)):
+        write_file(tmp_path / 'top' / str(number // 1000) / f'{number}', b'')
+    archive = new_archive('searched')
+    archive.commit(tmp_path / 'top')
+    server = serve(archive)
+    target = '/v1/search?q=nothing+has+this+name'
+    for _ in range(20):
+        server.socket(request_bytes(target)).close()
+    until(lambda: sum(r['target'] == target for r in server.requests) == 20, 'the end of all')
+    assert 'error' not in server.log.replace('stderr', '')
+    assert server.get(target).json()['complete']
 
 
 def test_connections_beyond_the_limit_wait(archive, serve):
