@@ -19,19 +19,26 @@ static bool volume_repeats(const struct group_place *group, size_t i)
 	return false;
 }
 
+/* What lies on a retired volume is as good as lost: a parity shard that is there no more can be
+ * made again, a member uses one up. */
 bool outer_is_complete(const struct group_place *group, unsigned parity)
 {
-	unsigned found = 0;
+	bool found[GROUP_PARITY_MAX] = { false };
+	unsigned count = 0;
 
 	for (size_t i = 0; i < group->shard_count; i++) {
 		const struct group_shard *shard = &group->shards[i];
 
 		if (volume_repeats(group, i))
 			return false;
-		if (shard->runs && (i == 0 || group->shards[i - 1].shard != shard->shard))
-			found++;
+		if (!shard->runs)
+			parity += shard->retired;
+		else if (!shard->retired)
+			found[shard->shard - group->data] = true;
 	}
-	return found >= parity;
+	for (unsigned i = 0; i < group->parity; i++)
+		count += found[i];
+	return count >= parity;
 }
 
 struct join {
@@ -130,6 +137,9 @@ static int count_group(void *context, const struct group_place *group)
 {
 	struct count *count = context;
 
+	for (size_t i = 0; i < group->shard_count; i++)
+		if (!group->shards[i].runs && group->shards[i].retired)
+			return 0; /* given up: its other members go into new groups */
 	count->totals->groups++;
 	count->totals->incomplete += !outer_is_complete(group, group->parity);
 	return 0;
@@ -147,7 +157,7 @@ int outer_totals_get(struct catalog *catalog, unsigned parity,
 	for (size_t i = 0; r == 0 && i < list.count; i++) {
 		struct outer_cover cover;
 
-		if (list.rows[i].role != VOLUME_DATA)
+		if (list.rows[i].role != VOLUME_DATA || list.rows[i].retired)
 			continue;
 		r = outer_cover_get(catalog, &list.rows[i], parity, NULL, NULL, &cover,
 				    err);

@@ -31,7 +31,7 @@ int outer_cover_get(struct catalog *catalog, const struct volume_row *row,
 struct outer_totals {
 	uint64_t protected_size;
 	uint64_t unprotected_size;
-	uint64_t groups;     /* complete or not */
+	uint64_t groups; /* complete or not; without those that have a retired member */
 	uint64_t incomplete; /* groups that lack a parity shard */
 };
 

@@ -76,7 +76,7 @@ static int find_gaps(struct outer_plan *plan, struct volume_set *volumes,
 		const struct volume_row *row = &list.rows[i];
 		struct outer_cover cover;
 
-		if (row->role != VOLUME_DATA || row->record_count == 0 ||
+		if (row->role != VOLUME_DATA || row->retired || row->record_count == 0 ||
 		    !is_attached(volumes, &row->uuid))
 			continue;
 		plan->volume = row->uuid;

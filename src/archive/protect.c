@@ -2,8 +2,9 @@
 /* First what is half done, then what is new. Each group is one transaction of the catalog;
  * the lanes stay open from one group to the next.
  *
- * A shard is missing where no volume is known that holds it, or only one that the caller says
- * is lost. A parity volume that is merely away is not replaced: it will be back.
+ * A shard is missing where no volume is known that holds it, or only one that is retired or that
+ * the caller says is lost. A parity volume that is merely away is not replaced: it will be
+ * back. Where a member is away, a group's missing shards wait for it.
  */
 #include "archive/protect.h"
 
@@ -14,6 +15,7 @@
 #include "base/config.h"
 #include "base/crash_point.h"
 #include "base/error.h"
+#include "base/log.h"
 
 #include <string.h>
 
@@ -29,7 +31,7 @@ struct unfinished {
 
 static bool is_lost(const struct uuid *lost, const struct group_shard *shard)
 {
-	return lost && memcmp(lost, &shard->volume, UUID_SIZE) == 0;
+	return shard->retired || (lost && memcmp(lost, &shard->volume, UUID_SIZE) == 0);
 }
 
 /* The numbers of the parity shards that @group lacks; how many. */
@@ -51,13 +53,22 @@ static unsigned missing_shards(const struct group_place *group, const struct uui
 	return count;
 }
 
+/* Whether a member is given up: then the others go into new groups. */
+static bool has_retired(const struct group_place *group)
+{
+	for (size_t i = 0; i < group->shard_count; i++)
+		if (!group->shards[i].runs && group->shards[i].retired)
+			return true;
+	return false;
+}
+
 static int note_unfinished(void *context, const struct group_place *group)
 {
 	struct unfinished *unfinished = context;
 	unsigned numbers[GROUP_PARITY_MAX];
 	struct hash *grown;
 
-	if (missing_shards(group, unfinished->lost, numbers) == 0)
+	if (missing_shards(group, unfinished->lost, numbers) == 0 || has_retired(group))
 		return 0;
 	grown = reallocarray(unfinished->ids, unfinished->count + 1, sizeof(*grown));
 	if (!grown)
@@ -147,11 +158,20 @@ static int complete_groups(struct protect *protect, struct error *err)
 
 	r = catalog_visit_groups(catalog, note_unfinished, &unfinished, err);
 	for (size_t i = 0; r == 0 && i < unfinished.count; i++) {
+		struct error why = { 0 };
+
 		r = catalog_begin(catalog, err);
 		if (r < 0)
 			break;
-		r = finish(protect, complete_group(protect, &unfinished.ids[i], err),
-			   err);
+		r = finish(protect, complete_group(protect, &unfinished.ids[i], &why),
+			   &why);
+		if (r == -ENOMEDIUM && !protect->options->lost) {
+			log_warn("a group can't get its missing parity now: %s",
+				 why.text);
+			r = 0;
+		}
+		if (r < 0 && err)
+			*err = why;
 	}
 	free(unfinished.ids);
 	return r;

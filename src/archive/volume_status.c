@@ -66,6 +66,8 @@ void volume_status_add_json(const struct volume_row *volume,
 	(void)json_add_bytes(object, "label", label, strlen(label));
 	(void)json_add_string(object, "backend", "file");
 	(void)json_add_bool(object, "attached", status->attached);
+	(void)json_add_string(object, "role",
+			      volume->role == VOLUME_PARITY ? "parity" : "data");
 	(void)json_add_bool(object, "sealed", volume->sealed);
 	(void)json_add_bool(object, "retired", volume->retired);
 	if (status->attached) {

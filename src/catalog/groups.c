@@ -24,7 +24,7 @@ static const char sql_all_groups[] =
 static const char sql_put_shard[] =
 	"INSERT OR REPLACE INTO outer_shard VALUES(?, ?, ?, ?, ?, ?, ?)";
 static const char sql_shards[] =
-	"SELECT s.shard, v.uuid, s.log_start, s.log_size, s.runs, s.checksum"
+	"SELECT s.shard, v.uuid, v.retired, s.log_start, s.log_size, s.runs, s.checksum"
 	" FROM outer_shard s CROSS JOIN volume v ON v.id = s.volume WHERE s.id = ?"
 	" ORDER BY s.shard, v.number, v.uuid, s.log_start";
 static const char sql_find[] =
@@ -189,6 +189,7 @@ static int read_shard(struct statement *s, const struct hash *id,
 
 	shard->shard = statement_u32(s);
 	statement_uuid(s, &shard->volume);
+	shard->retired = statement_i64(s);
 	shard->log_start = statement_u64(s);
 	shard->log_size = statement_u64(s);
 	r = read_runs(s, shard, &blob, &size, err);
