@@ -30,6 +30,7 @@ static const struct command *const commands[] = {
 	&command_volume_retire,
 	&command_volume_scan,
 	&command_volume_verify,
+	&command_volume_evacuate,
 	&command_volume_protect,
 	&command_volume_rebuild,
 	&command_volume_replace,

@@ -417,3 +417,45 @@ def test_a_rebuild_on_a_disk_that_fails_leaves_no_volume(base, interpose, tmp_pa
             archive.run(*arguments)
             assert new.read_bytes() == old.read_bytes()
             archive.delete()
+
+
+@pytest.mark.main
+def test_an_evacuated_volume_can_be_taken_away(archive, tree, tmp_path):
+    before = archive.log()
+    done = archive.run('volume', 'evacuate', '2', '--json').json()
+    assert done['only_there'] == '0' and int(done['segments']) > 0
+    assert archive.run('volume', 'evacuate', '2', '--json').json()['segments'] == '0'
+    archive.run('volume', 'protect')
+    assert status(archive)['unprotected_against_volume_loss'] == '0'
+    lose(archive, {2})
+    assert_cats(archive, tree)
+    archive.forget_catalog()
+    archive.rebuild(expect={DONE, PARTIAL})
+    assert archive.log() == before
+    lose(archive, {1, 5})
+    assert_cats(archive, tree)
+
+
+def test_a_dying_volume_is_evacuated_with_the_help_of_its_group(archive, tree, rng):
+    for stripe in read_stripes(archive.volumes[1]):
+        for extent in stripe.data[:3] if stripe.kind == DATA else []:
+            write_at(archive.volumes[1], extent.leaf(0)[0], rng.randbytes(4 * SECTOR))
+    archive.run('volume', 'evacuate', '2')
+    lose(archive, {2, 5, 6})
+    assert_cats(archive, tree)
+
+
+def test_kills_while_evacuating_lose_nothing(base, tree, tmp_path, count):
+    points = ['archive.copies.batch', 'archive.copies.head', 'archive.copies.done']
+    for point in points:
+        for n in range(1, count(1, 100) + 1):
+            archive = base.copy(tmp_path / 'archive')
+            result = archive.run('volume', 'evacuate', '3', expect={DONE, KILLED},
+                                 env={'BLOCKFRAME_CRASH_AT': f'{point}:{n}'})
+            if result.code == DONE:
+                archive.delete()
+                break
+            archive.run('volume', 'evacuate', '3')
+            lose(archive, {3, 5, 6})
+            assert_cats(archive, tree)
+            archive.delete()
