@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A view is a private catalog with the chain of heads that it is filled from. There is mostly
- * one; when the user accepts a server that was not to be believed any more, a new catalog
+/* There is mostly one view (remote/view.h); when the user accepts a server that was not to be believed any more, a new catalog
  * takes the place of the old one, as a rebuilt one does in an archive, and the old view gives
  * nothing but errors to those who still have it open.
  *
@@ -28,13 +27,13 @@
 #include "base/text.h"
 #include "catalog/filler.h"
 #include "remote/disk_cache.h"
-#include "remote/hints.h"
 #include "remote/http.h"
 #include "remote/private_folder.h"
 #include "remote/server.h"
 #include "remote/source_remote.h"
 #include "remote/trust.h"
 #include "remote/trust_check.h"
+#include "remote/view.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,14 +48,6 @@
 #define POLL_INTERVAL UINT64_C(5000000000) /* nanoseconds */
 #define PARALLEL 12u
 #define SECOND INT64_C(1000000000)
-
-struct view {
-	struct remote *remote;
-	struct head_chain *chain; /* owned */
-	uint64_t current;         /* commit that is shown; remote->mutex, as all below */
-	bool retired;
-	struct view *older; /* owned */
-};
 
 /* A filler for an archive that was opened. It stays as long as the remote does: archives go
  * when their last reader goes. */
@@ -83,9 +74,9 @@ struct remote {
 	struct mutex mutex; /* guards all below */
 	struct cond stopping;
 	bool stopped;
-	struct view *view;     /* the current one, then older ones; owned */
+	struct view *view;     /* the current one; owned */
+	struct view *old;      /* retired ones, a list; owned */
 	struct opened *opened; /* the newest first; owned */
-	char *no_trust;        /* why the server is not believed; NULL: it is */
 	struct trust trust;    /* what is remembered */
 	int64_t head_time;     /* seconds since 1970: of the current head */
 	int64_t heard;         /* seconds since 1970: of the last answer */
@@ -94,87 +85,6 @@ struct remote {
 static struct remote *remote_of(struct origin *origin)
 {
 	return (struct remote *)origin;
-}
-
-/* Views. */
-
-static int view_current(void *context, uint64_t *sequence_out, struct error *err)
-{
-	struct view *view = context;
-	struct remote *remote = view->remote;
-
-	mutex_scope(&remote->mutex);
-	if (remote->no_trust)
-		return error_set(err, -EIO, "%s", remote->no_trust);
-	if (view->retired)
-		return error_set(err, -ESTALE,
-				 "another state of the archive was accepted");
-	*sequence_out = view->current;
-	return 0;
-}
-
-static int view_heads(void *context, uint64_t first, uint64_t last, struct text *lines,
-		      struct error *err)
-{
-	struct view *view = context;
-
-	return hints_get_heads(view->remote->http, first, last, lines, err);
-}
-
-static int view_versions(void *context, const char *path, struct text *lines,
-			 struct error *err)
-{
-	struct view *view = context;
-
-	return hints_get_versions(view->remote->http, path, lines, err);
-}
-
-static int view_names(void *context, const char *path, uint64_t at, struct text *lines,
-		      struct error *err)
-{
-	struct view *view = context;
-
-	return hints_get_names(view->remote->http, path, at, lines, err);
-}
-
-static void view_free(struct view *view)
-{
-	if (!view)
-		return;
-	head_chain_free(view->chain);
-	free(view);
-}
-DEFINE_AUTOPTR(view);
-
-/* A new catalog under the name that archives open, on top of @head. */
-static int make_view(struct remote *remote, const struct head *head, const char *json,
-		     struct view **view_out, struct error *err)
-{
-	autoptr(view) view = calloc(1, sizeof(*view));
-	autofree char *path = NULL;
-	struct catalog *catalog = NULL;
-	struct hash id;
-	int r;
-
-	if (!view || asprintf(&path, "%s.new", remote->catalog_path) < 0) {
-		path = NULL; /* undefined after a failure */
-		return error_set(err, -ENOMEM, "no memory for a private catalog");
-	}
-	view->remote = remote;
-	view->current = head->sequence;
-	server_archive(head, &id);
-	r = catalog_create(path, &id, &catalog, err);
-	catalog_free(catalog); /* closing it leaves one file */
-	if (r == 0 && rename(path, remote->catalog_path) < 0)
-		r = error_set_errno(err, -errno, "private catalog");
-	if (r == 0)
-		r = head_chain_new(remote->catalog_path, &id, json,
-				   &(struct head_supply){ view_heads, view },
-				   &view->chain, err);
-	if (r < 0)
-		return r;
-	*view_out = take_ptr(view);
-	return 0;
 }
 
 /* Trust. */
@@ -248,41 +158,32 @@ static int64_t now(void)
 
 /* Polling. */
 
+static struct view *current_view(struct remote *remote)
+{
+	mutex_scope(&remote->mutex);
+
+	return remote->view;
+}
+
 /* Say it once, and be believed no more. */
 static void distrust(struct remote *remote, int r, struct error *err)
 {
-	char *text;
-
 	(void)no_trust(remote, r, err);
-	text = strdup(err->text);
-	mutex_lock(&remote->mutex);
-	if (remote->no_trust && text && strcmp(remote->no_trust, text) == 0) {
-		mutex_unlock(&remote->mutex);
-		free(text);
-		return;
-	}
-	free(remote->no_trust);
-	remote->no_trust = text;
-	mutex_unlock(&remote->mutex);
-	log_error("%s", err->text);
+	if (view_distrust(current_view(remote), err))
+		log_error("%s", err->text);
 }
 
 static void trust_again(struct remote *remote, const struct head *head)
 {
-	bool was;
+	bool was = view_show(current_view(remote), head->sequence);
 
-	mutex_lock(&remote->mutex);
-	was = remote->no_trust != NULL;
-	free(remote->no_trust);
-	remote->no_trust = NULL;
-	remote->view->current = head->sequence;
-	remote->trust.sequence = head->sequence;
-	remote->trust.head = head->hash;
-	remote->head_time = head->time.seconds;
-	mutex_unlock(&remote->mutex);
 	if (was)
 		log_info("%s: commit %" PRIu64 " is there, and is believed",
 			 http_url(remote->http), head->sequence);
+	mutex_scope(&remote->mutex);
+	remote->trust.sequence = head->sequence;
+	remote->trust.head = head->hash;
+	remote->head_time = head->time.seconds;
 }
 
 /* Write down that @head was seen, unless something higher was seen by others. */
@@ -318,13 +219,12 @@ static int start_over(struct remote *remote, const struct head *head, const char
 	int r;
 
 	mutex_scope(&remote->opening);
-	r = make_view(remote, head, json, &view, err);
+	r = view_make(remote->http, remote->catalog_path, head, json, &view, err);
 	if (r < 0)
 		return r;
 	server_archive(head, &id);
 	mutex_scope(&remote->mutex);
-	remote->view->retired = true;
-	view->older = remote->view;
+	view_retire(remote->view, &remote->old);
 	remote->view = view;
 	remote->trust.archive = id;
 	remote->trust.pin = (struct hash){ 0 };
@@ -340,19 +240,12 @@ static bool was_accepted(const struct remote *remote, const struct head *head)
 	       hash_equal(&trust.head, &head->hash);
 }
 
-static struct view *current_view(struct remote *remote)
-{
-	mutex_scope(&remote->mutex);
-
-	return remote->view;
-}
-
 static void meet_head(struct remote *remote, const struct head *head, const char *json)
 {
 	struct error err = { 0 };
 	int r;
 
-	r = head_chain_append(current_view(remote)->chain, json, &err);
+	r = head_chain_append(view_chain(current_view(remote)), json, &err);
 	if (r == 0)
 		r = remember(remote, head, &err);
 	if (r == -ESTALE && was_accepted(remote, head))
@@ -459,14 +352,7 @@ static int add_opened(struct remote *remote, struct source *source, struct error
 	view = current_view(remote);
 	if (!opened)
 		return error_set(err, -ENOMEM, "no memory for an archive");
-	r = tree_fill_new(&(struct tree_fill_options){ .path = remote->catalog_path,
-						       .source = source,
-						       .chain = view->chain,
-						       .current = view_current,
-						       .hint_versions = view_versions,
-						       .hint_names = view_names,
-						       .context = view },
-			  &opened->fill, err);
+	r = view_open(view, remote->catalog_path, source, &opened->fill, err);
 	if (r < 0) {
 		free(opened);
 		return r;
@@ -506,6 +392,9 @@ static unsigned origin_parallel(struct origin *origin)
 static int describe_trust(struct remote *remote, struct text *text)
 {
 	char head[HASH_HEX_SIZE];
+	struct error why = { 0 };
+	uint64_t sequence;
+	bool trusted = view_current(current_view(remote), &sequence, &why) == 0;
 
 	mutex_scope(&remote->mutex);
 	hash_to_hex(&remote->trust.head, head);
@@ -515,8 +404,7 @@ static int describe_trust(struct remote *remote, struct text *text)
 			    "head: %s\n"
 			    "head_age: %" PRId64 "\n"
 			    "last_answer: %" PRId64 "\n",
-			    remote->trust.url,
-			    remote->no_trust ? remote->no_trust : "yes", head,
+			    remote->trust.url, trusted ? "yes" : why.text, head,
 			    now() - remote->head_time, now() - remote->heard);
 }
 
@@ -569,9 +457,10 @@ static int meet_server(struct remote *remote, struct error *err)
 
 	r = server_get_head(remote->http, remote->etag, false, &json, &head, err);
 	if (r == 0)
-		r = make_view(remote, &head, text_string(&json), &remote->view, err);
+		r = view_make(remote->http, remote->catalog_path, &head,
+			      text_string(&json), &remote->view, err);
 	if (r == 0)
-		r = judge(remote, &head, remote->view->chain, err);
+		r = judge(remote, &head, view_chain(remote->view), err);
 	remote->head_time = head.time.seconds;
 	remote->heard = now();
 	head_done(&head);
@@ -649,12 +538,8 @@ void remote_free(struct remote *remote)
 		tree_fill_free(opened->fill);
 		free(opened);
 	}
-	while (remote->view) {
-		struct view *view = remote->view;
-
-		remote->view = view->older;
-		view_free(view);
-	}
+	view_free(remote->view);
+	view_free(remote->old);
 	private_folder_remove(&remote->folder);
 	disk_cache_free(remote->disk);
 	http_free(remote->http);
@@ -663,7 +548,6 @@ void remote_free(struct remote *remote)
 	mutex_done(&remote->mutex);
 	mutex_done(&remote->opening);
 	free(remote->catalog_path);
-	free(remote->no_trust);
 	free(remote->pin);
 	free(remote);
 }
