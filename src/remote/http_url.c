@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
+#include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -75,6 +76,8 @@ static int normalise(CURLU *url, const char *text, char **url_out, struct error 
 	curl_free(whole);
 	if (!*url_out)
 		return error_set(err, -ENOMEM, "no memory for a URL");
+	for (char *c = strstr(*url_out, "://") + 3; *c && *c != '/'; c++)
+		*c = (char)tolower((unsigned char)*c);
 	size = strlen(*url_out);
 	while (size > 0 && (*url_out)[size - 1] == '/')
 		(*url_out)[--size] = '\0';
