@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from mounted import Mount, refused, until
-from program import DONE, FAILED, USAGE, Archive, have, remove
+from places import Places, noise
+from program import FAILED, USAGE, Archive, have, remove
 from remote import Between, Cable, Remote
 from serving import Server
+from test_mount_damage import beyond_repair, overlaps
 from test_serve_access import digest
 from trees import MIB, assert_same, make_small_tree, make_tree, text_bytes, write_file
+from volume_map import Damage
 
 
 class Shown:
@@ -484,3 +487,28 @@ def test_a_token_over_tls(archive, small, serve, mount, program, home, tmp_path)
                                  expect=FAILED).err
     mnt = mount(remote, '--tofu', *ca, '--token-file', tmp_path / 'right')
     assert_same(small, mnt / 'tree')
+
+
+# Damage on the other side
+
+
+def test_damage_there_is_repaired_there_or_an_error_here(archive, large, serve, mount, program,
+                                                         home, rng):
+    places = Places(archive, '/large/random')
+    content = (large / 'random').read_bytes()
+    changes, lost = beyond_repair(places, rng)
+    with Damage(archive.volume, [noise(places.of('leaf'))]):
+        remote = Remote(program, serve(archive).url, home, '--timeout', '60')
+        assert remote.cat('/large/random', '--tofu') == content
+    with Damage(archive.volume, changes):
+        mnt = mount(Remote(program, serve(archive).url, home, '--tofu'))
+        with open(mnt / 'large/random', 'rb', buffering=0) as file:
+            for start in range(0, len(content), 262144):
+                end = min(start + 262144, len(content))
+                try:
+                    assert os.pread(file.fileno(), end - start, start) == content[start:end]
+                except OSError as e:
+                    assert e.errno == errno.EIO and overlaps(lost, start, end), (start, lost)
+                else:
+                    assert not overlaps(lost, start, end), (start, lost)
+        assert (mnt / 'large/text').read_bytes() == (large / 'text').read_bytes()
