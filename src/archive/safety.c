@@ -90,6 +90,16 @@ static bool any_old(const struct safety *safety)
 	return false;
 }
 
+/* Whether less is in groups than [volume] outer asks for. Until it is, p + 1 copies do as
+ * well. */
+static bool lacks_groups(const struct safety *safety)
+{
+	if (safety->code.data == 0)
+		return false;
+	return safety->outer.incomplete > 0 || (safety->outer.unprotected_size > 0 &&
+						safety->copies <= safety->code.parity);
+}
+
 /* The worst comes first. */
 static void judge(struct safety *safety)
 {
@@ -108,8 +118,7 @@ static void judge(struct safety *safety)
 	} else if (safety->unverified > 0 || any_old(safety)) {
 		safety->verdict = SAFETY_DUE;
 		safety->advice = "health --older-than 30d";
-	} else if (safety->code.data > 0 &&
-		   (safety->outer.unprotected_size > 0 || safety->outer.incomplete > 0)) {
+	} else if (lacks_groups(safety)) {
 		safety->verdict = SAFETY_DUE;
 		safety->advice = "volume protect";
 	} else if (safety->away > 0) {

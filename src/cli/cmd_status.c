@@ -65,11 +65,16 @@ static void print_outer(const struct safety *safety)
 			     size_format(outer->protected_size, size),
 			     safety->code.data ? ": outer code " : "",
 			     config_code_format(&safety->code, code));
-	if (outer->unprotected_size > 0)
+	(void)size_format(outer->unprotected_size, size);
+	if (outer->unprotected_size > 0 && safety->copies > 1)
+		(void)printf(
+			"          in no group yet, and kept by copies alone: %" PRIu64
+			" bytes (%s)\n",
+			outer->unprotected_size, size);
+	else if (outer->unprotected_size > 0)
 		(void)printf("          not the loss of a volume: %" PRIu64
 			     " bytes (%s) are on one volume each\n",
-			     outer->unprotected_size,
-			     size_format(outer->unprotected_size, size));
+			     outer->unprotected_size, size);
 	if (outer->incomplete > 0)
 		(void)printf("          %" PRIu64 " groups lack parity\n",
 			     outer->incomplete);
@@ -93,7 +98,6 @@ static void print_copies(const struct safety *safety)
 
 static void print_survives(const struct safety *safety)
 {
-
 	if (safety->margin == UINT_MAX)
 		(void)puts("survives  unknown: nothing was verified yet");
 	else

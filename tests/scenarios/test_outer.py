@@ -459,3 +459,24 @@ def test_kills_while_evacuating_lose_nothing(base, tree, tmp_path, count):
             lose(archive, {3, 5, 6})
             assert_cats(archive, tree)
             archive.delete()
+
+
+def test_each_volume_has_a_place_of_its_own_and_commits_protect(program, tree, tmp_path):
+    places = [tmp_path / f'place-{i}' for i in range(2, K + P + 1)]
+    for place in places:
+        place.mkdir()
+    archive = Archive(program, tmp_path / 'archive').init(settings={
+        **SETTINGS, 'volume.more_directories': ':'.join(map(str, places)),
+        'volume.protect': 'commit'})
+    for i in sorted(os.listdir(tree))[:K]:
+        archive.commit('--into', i, f'{tree}/{i}')
+        assert status(archive)['unprotected_against_volume_loss'] == '0'
+    folders = [place for place in [places_of(archive), *places] if list(place.glob('*.bfv'))]
+    assert len(folders) == K + P
+    for place in folders[1:1 + P]:
+        remove(place)
+    committed = [name for name in files(tree) if int(name.split('/')[0]) < K]
+    assert_cats(archive, tree, committed)
+    archive.forget_catalog()
+    archive.rebuild(expect=PARTIAL)
+    assert_cats(archive, tree, committed)
