@@ -73,10 +73,10 @@ static bool is_reader(const char *holder)
 	return strstr(holder, READER_MARK);
 }
 
-/* -EWOULDBLOCK if another writer has it, or a reader for longer than READER_MS; with the
- * holder's name. */
-static int lock_patiently(int fd, char holder[HOLDER_MAX])
+/* -EWOULDBLOCK if another writer has it, or a reader for longer than READER_MS. */
+static int lock_patiently(int fd)
 {
+	char holder[HOLDER_MAX];
 	const struct timespec pause = { .tv_nsec = RETRY_MS * 1000000L };
 	int r = lock_now(fd);
 
@@ -91,80 +91,60 @@ static int lock_patiently(int fd, char holder[HOLDER_MAX])
 	return r;
 }
 
-static int open_lock(int dir_fd, const char *name, struct error *err)
+/* Somebody else has it. */
+static int busy(const char *name, const char *holder, struct error *err)
 {
-	int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	const char *what = "writing to the archive";
 
-	return fd < 0 ? error_set_errno(err, -errno, "'%s'", name) : fd;
+	if (strcmp(name, HEALTH_LOCK_FILE) == 0)
+		what = "checking the health of this archive already";
+	else if (is_reader(holder))
+		what = "bringing the catalog up to date";
+	return error_set(err, -EBUSY, "%s is %s", holder, what);
 }
 
-static int busy(const char *holder, struct error *err)
-{
-	const char *what = is_reader(holder) ? "bringing the catalog up to date"
-					     : "writing to the archive";
+enum patience { NO_PATIENCE, FOR_READERS, UNTIL_FREE };
 
-	return error_set(err, -EBUSY, "%s is %s", holder, what);
+/* Take the lock that file @name is. */
+static int take(int dir_fd, const char *name, enum patience patience, bool reader,
+		int *fd_out, struct error *err)
+{
+	autoclose int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	char holder[HOLDER_MAX];
+	int r;
+
+	if (fd < 0)
+		return error_set_errno(err, -errno, "'%s'", name);
+	if (patience == UNTIL_FREE)
+		r = lock_wait(fd);
+	else if (patience == FOR_READERS)
+		r = lock_patiently(fd);
+	else
+		r = lock_now(fd);
+	if (r == -EWOULDBLOCK) {
+		read_holder(fd, holder);
+		return busy(name, holder, err);
+	}
+	if (r < 0)
+		return error_set_errno(err, r, "'%s'", name);
+
+	write_holder(fd, reader);
+	*fd_out = take_fd(&fd);
+	return 0;
 }
 
 int lock_take(int dir_fd, bool wait, int *fd_out, struct error *err)
 {
-	autoclose int fd = open_lock(dir_fd, ARCHIVE_LOCK_FILE, err);
-	char holder[HOLDER_MAX] = "";
-	int r;
-
-	if (fd < 0)
-		return fd;
-	r = wait ? lock_wait(fd) : lock_patiently(fd, holder);
-	if (r == -EWOULDBLOCK)
-		return busy(holder, err);
-	if (r < 0)
-		return error_set_errno(err, r, "'%s'", ARCHIVE_LOCK_FILE);
-
-	write_holder(fd, false);
-	*fd_out = take_fd(&fd);
-	return 0;
+	return take(dir_fd, ARCHIVE_LOCK_FILE, wait ? UNTIL_FREE : FOR_READERS, false,
+		    fd_out, err);
 }
 
 int lock_take_for_reader(int dir_fd, int *fd_out, struct error *err)
 {
-	autoclose int fd = open_lock(dir_fd, ARCHIVE_LOCK_FILE, err);
-	char holder[HOLDER_MAX];
-	int r;
-
-	if (fd < 0)
-		return fd;
-	r = lock_now(fd);
-	if (r == -EWOULDBLOCK) {
-		read_holder(fd, holder);
-		return busy(holder, err);
-	}
-	if (r < 0)
-		return error_set_errno(err, r, "'%s'", ARCHIVE_LOCK_FILE);
-
-	write_holder(fd, true);
-	*fd_out = take_fd(&fd);
-	return 0;
+	return take(dir_fd, ARCHIVE_LOCK_FILE, NO_PATIENCE, true, fd_out, err);
 }
 
 int lock_take_for_health(int dir_fd, int *fd_out, struct error *err)
 {
-	autoclose int fd = open_lock(dir_fd, HEALTH_LOCK_FILE, err);
-	char holder[HOLDER_MAX];
-	int r;
-
-	if (fd < 0)
-		return fd;
-	r = lock_now(fd);
-	if (r == -EWOULDBLOCK) {
-		read_holder(fd, holder);
-		return error_set(err, -EBUSY,
-				 "%s is checking the health of this archive already",
-				 holder);
-	}
-	if (r < 0)
-		return error_set_errno(err, r, "'%s'", HEALTH_LOCK_FILE);
-
-	write_holder(fd, false);
-	*fd_out = take_fd(&fd);
-	return 0;
+	return take(dir_fd, HEALTH_LOCK_FILE, NO_PATIENCE, false, fd_out, err);
 }
