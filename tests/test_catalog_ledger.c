@@ -102,6 +102,34 @@ static void the_last_run_is_the_one_that_started_last(void **state)
 	assert_int_equal(got.found, 3);
 }
 
+static void what_is_sound_of_it_is_copied(void **state)
+{
+	struct sample *sample = *state;
+	struct ledger_entry entries[] = { entry_of(1, 1, 500), entry_of(1, 2, 400) };
+	const struct ledger_run run = { .started = 10, .found = 3 };
+	struct ledger_entry got;
+	struct ledger_run last;
+	void *other_state;
+	struct sample *other;
+
+	assert_int_equal(ledger_put(sample->catalog, entries, 2, NULL), 0);
+	assert_int_equal(ledger_put_run(sample->catalog, &run, NULL), 0);
+	sample_sql(sample, "UPDATE ledger SET lost = lost + 1 WHERE verified = 400");
+	assert_int_equal(sample_setup(&other_state), 0);
+	other = other_state;
+	assert_int_equal(ledger_copy(sample->catalog, other->catalog, NULL), 0);
+	assert_int_equal(ledger_get(other->catalog, &entries[0].volume, entries[0].offset,
+				    &got, NULL),
+			 0);
+	assert_int_equal(got.verified, 500);
+	assert_int_equal(ledger_get(other->catalog, &entries[1].volume, entries[1].offset,
+				    &got, NULL),
+			 CATALOG_END);
+	assert_int_equal(ledger_last_run(other->catalog, &last, NULL), 0);
+	assert_int_equal(last.found, 3);
+	assert_int_equal(sample_teardown(&other_state), 0);
+}
+
 static void a_changed_row_counts_for_nothing(void **state)
 {
 	struct sample *sample = *state;
@@ -156,6 +184,7 @@ int main(void)
 		TEST(an_entry_replaces_that_of_the_same_stripe),
 		TEST(a_summary_is_of_one_volume),
 		TEST(the_last_run_is_the_one_that_started_last),
+		TEST(what_is_sound_of_it_is_copied),
 		TEST(a_changed_row_counts_for_nothing),
 		TEST(it_shows_in_no_dump),
 		TEST(it_does_not_wait_for_a_commit),

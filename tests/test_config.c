@@ -76,6 +76,7 @@ static void defaults_are_what_the_manual_says(void **state)
 	assert_string_equal(c.volume.directory, "volumes");
 	assert_true(c.volume.max_size == 1ull << 40);
 	assert_int_equal(c.repair.write_back, CONFIG_WRITE_BACK_IN_PLACE);
+	assert_int_equal(c.health.check_every, 30);
 	assert_int_equal(c.limits.memory, 256 << 20);
 	assert_int_equal(c.limits.jobs, 0);
 	assert_true(config_jobs(&c) > 0);

@@ -21,6 +21,7 @@
 #include "base/file.h"
 #include "base/hex.h"
 #include "catalog/history.h"
+#include "catalog/ledger.h"
 #include "volume/chain.h"
 
 #include <fcntl.h>
@@ -40,17 +41,27 @@ static int make_path(const struct archive *archive, const char *name, char **pat
 	return error_set(err, -ENOMEM, "no memory to rebuild the catalog");
 }
 
+/* The old catalog, or NULL if it can't be opened. */
+static struct catalog *open_old(const struct archive *archive)
+{
+	struct catalog *catalog = NULL;
+	autofree char *path = NULL;
+
+	if (make_path(archive, ARCHIVE_CATALOG_FILE, &path, NULL) == 0)
+		(void)catalog_open(path, &catalog, NULL); /* it is NULL then */
+	return catalog;
+}
+
 /* The id in the old catalog, if that can be opened. */
 static bool old_archive_id(const struct archive *archive, struct hash *id_out)
 {
 	autoptr(catalog) catalog = NULL;
-	autofree char *path = NULL;
 
 	archive_id(archive, id_out);
 	if (!hash_is_zero(id_out))
 		return true;
-	if (make_path(archive, ARCHIVE_CATALOG_FILE, &path, NULL) < 0 ||
-	    catalog_open(path, &catalog, NULL) < 0)
+	catalog = open_old(archive);
+	if (!catalog)
 		return false;
 	catalog_archive_id(catalog, id_out);
 	return true;
@@ -244,6 +255,20 @@ static int fill_catalog(struct rebuild *rebuild, const struct volume_files *file
 	return r;
 }
 
+/* What was verified when is in the old catalog alone. What can't be read is due again. */
+static int keep_ledger(const struct archive *archive, struct catalog *catalog,
+		       struct error *err)
+{
+	autoptr(catalog) old = open_old(archive);
+	struct hash id, old_id;
+
+	if (!old)
+		return 0;
+	catalog_archive_id(catalog, &id);
+	catalog_archive_id(old, &old_id);
+	return hash_equal(&id, &old_id) ? ledger_copy(old, catalog, err) : 0;
+}
+
 static int make_catalog(struct rebuild *rebuild, struct archive *archive,
 			const struct volume_files *files, struct error *err)
 {
@@ -260,7 +285,7 @@ static int make_catalog(struct rebuild *rebuild, struct archive *archive,
 	rebuild->catalog = catalog;
 	r = fill_catalog(rebuild, files, archive_budget(archive), err);
 	rebuild->catalog = NULL;
-	return r;
+	return r < 0 ? r : keep_ledger(archive, catalog, err);
 }
 
 int rebuild_catalog(struct archive *archive, rebuild_problem_fn *problem, void *context,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The ledger is believed about what was verified and found, and about nothing else. A stripe
- * that it does not know counts as not verified, so an archive whose catalog was rebuilt is due
- * as a whole.
+ * that it does not know counts as not verified, so an archive whose catalog was lost is due as a
+ * whole.
  */
 #include "archive/safety.h"
 
@@ -40,8 +40,8 @@ void safety_done(struct safety *safety)
 
 /* Take @row over, and find out the rest. */
 static int get_volume(struct archive *archive, struct catalog *catalog,
-		      struct volume_row *row, int64_t now, struct safety_volume *volume,
-		      struct error *err)
+		      struct volume_row *row, int64_t now, unsigned due_days,
+		      struct safety_volume *volume, struct error *err)
 {
 	struct volume_status status = { 0 };
 	int r;
@@ -61,7 +61,7 @@ static int get_volume(struct archive *archive, struct catalog *catalog,
 	if (volume->row.stripe_count > volume->ledger.stripes)
 		volume->unverified = volume->row.stripe_count - volume->ledger.stripes;
 	volume->old = volume->ledger.stripes > 0 &&
-		      volume->ledger.oldest < now - SAFETY_DUE_DAYS * DAY_NS;
+		      volume->ledger.oldest < now - due_days * DAY_NS;
 	return 0;
 }
 
@@ -117,7 +117,7 @@ static void judge(struct safety *safety)
 		safety->advice = "health"; /* it makes the copies */
 	} else if (safety->unverified > 0 || any_old(safety)) {
 		safety->verdict = SAFETY_DUE;
-		safety->advice = "health --older-than 30d";
+		safety->advice = "health --due";
 	} else if (lacks_groups(safety)) {
 		safety->verdict = SAFETY_DUE;
 		safety->advice = "volume protect";
@@ -153,7 +153,10 @@ int safety_get(struct archive *archive, struct catalog *catalog, int64_t now,
 	       struct safety *safety_out, struct error *err)
 {
 	autovolume_list struct volume_list list = { 0 };
-	struct safety safety = { .margin = UINT_MAX };
+	struct safety safety = {
+		.margin = UINT_MAX,
+		.due_days = archive_config(archive)->health.check_every,
+	};
 	int r;
 
 	r = volume_list_load(catalog, &list, err);
@@ -165,7 +168,8 @@ int safety_get(struct archive *archive, struct catalog *catalog, int64_t now,
 	for (size_t i = 0; i < list.count && r == 0; i++) {
 		struct safety_volume *volume = &safety.volumes[safety.count++];
 
-		r = get_volume(archive, catalog, &list.rows[i], now, volume, err);
+		r = get_volume(archive, catalog, &list.rows[i], now, safety.due_days,
+			       volume, err);
 		add_volume(&safety, volume);
 	}
 	if (r == 0)

@@ -18,8 +18,6 @@ struct catalog;
 struct error;
 struct json;
 
-#define SAFETY_DUE_DAYS 30u /* after which a stripe is to be verified again */
-
 struct safety_volume {
 	struct volume_row row; /* owned */
 	bool attached;
@@ -45,7 +43,8 @@ struct safety {
 	struct copies_missing missing; /* with copies only */
 	size_t away;                   /* volumes that are not attached */
 	uint64_t payload, unverified, stripes, damaged, lost;
-	int64_t oldest;  /* verification, of all; 0: none */
+	int64_t oldest;    /* verification, of all; 0: none */
+	unsigned due_days; /* after which a stripe is to be verified again */
 	unsigned margin; /* extents that every verified stripe can still lose; UINT_MAX */
 	struct config_code code;   /* the outer code; .data 0: none */
 	struct outer_totals outer; /* what it protects; all is unprotected without */

@@ -96,6 +96,9 @@ struct config {
 		uint32_t write_back; /* enum config_write_back */
 	} repair;
 	struct {
+		uint32_t check_every; /* days */
+	} health;
+	struct {
 		uint64_t memory;
 		uint32_t jobs; /* 0: number of cores; see config_jobs() */
 	} limits;

@@ -326,6 +326,16 @@ const struct config_key config_keys[] = {
 			"\"off\": only in what is read.",
 	},
 	{
+		FIELD(health, check_every),
+		.type = CONFIG_U32,
+		.min = 1,
+		.max = 3650,
+		.fallback = "30",
+		.help = "Days after which everything stored is to be verified again: "
+			"'blockframe status' says\n"
+			"what is due, and 'blockframe health --due' does it.",
+	},
+	{
 		FIELD(limits, memory),
 		.type = CONFIG_SIZE,
 		.min = 64 * MIB,

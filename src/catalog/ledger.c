@@ -22,6 +22,9 @@ static const char sql_put[] =
 static const char sql_get[] =
 	"SELECT verified, run, damaged, lost, margin, checksum FROM ledger"
 	" WHERE volume = ? AND offset = ?";
+static const char sql_all[] =
+	"SELECT volume, offset, verified, run, damaged, lost, margin,"
+	" checksum FROM ledger";
 static const char sql_summary[] =
 	"SELECT count(*), min(verified), sum(damaged), sum(lost), min(margin)"
 	" FROM ledger WHERE volume = ?";
@@ -87,6 +90,17 @@ int ledger_put(struct catalog *catalog, const struct ledger_entry *entries, size
 	return r;
 }
 
+/* The row of @s from its column for @verified on. False if it does not match its checksum. */
+static bool read_entry(struct statement *s, struct ledger_entry *entry)
+{
+	entry->verified = statement_i64(s);
+	entry->run = statement_i64(s);
+	entry->damaged = statement_u64(s);
+	entry->lost = statement_u64(s);
+	entry->margin = statement_u32(s);
+	return statement_u64(s) == entry_checksum(entry);
+}
+
 int ledger_get(struct catalog *catalog, const struct uuid *volume, uint64_t offset,
 	       struct ledger_entry *entry_out, struct error *err)
 {
@@ -100,12 +114,7 @@ int ledger_get(struct catalog *catalog, const struct uuid *volume, uint64_t offs
 	r = statement_step(&s, err);
 	if (r != 0)
 		return r;
-	entry.verified = statement_i64(&s);
-	entry.run = statement_i64(&s);
-	entry.damaged = statement_u64(&s);
-	entry.lost = statement_u64(&s);
-	entry.margin = statement_u32(&s);
-	if (statement_u64(&s) != entry_checksum(&entry))
+	if (!read_entry(&s, &entry))
 		return CATALOG_END;
 	*entry_out = entry;
 	return 0;
@@ -180,4 +189,28 @@ int ledger_last_run(struct catalog *catalog, struct ledger_run *run_out,
 		return CATALOG_END;
 	*run_out = run;
 	return 0;
+}
+
+int ledger_copy(struct catalog *from, struct catalog *to, struct error *err)
+{
+	autostatement struct statement s = { 0 };
+	struct ledger_run run;
+	bool own;
+	int r;
+
+	r = catalog_enter(to, &own, err);
+	if (r < 0)
+		return r;
+	statement_begin(&s, from, sql_all);
+	while (r == 0 && statement_step(&s, NULL) == 0) {
+		struct ledger_entry entry = { 0 };
+
+		statement_uuid(&s, &entry.volume);
+		entry.offset = statement_u64(&s);
+		if (read_entry(&s, &entry))
+			r = put_entry(to, &entry, err);
+	}
+	if (r == 0 && ledger_last_run(from, &run, NULL) == 0)
+		r = ledger_put_run(to, &run, err);
+	return catalog_leave(to, own, r, err);
 }

@@ -2,8 +2,8 @@
 #pragma once
 /* The ledger: when each stripe was verified last and what was found then, and the runs of
  * health that did it. Nothing in it comes from the volumes and nothing leads to bytes: it is
- * not dumped, and a catalog that was rebuilt begins with an empty one, as if nothing had ever
- * been verified. Times are clock_realtime_ns(). Threads: as the catalog.
+ * not dumped, and a catalog that was rebuilt has what the old one knew, if that could be read;
+ * else it begins with an empty one, as if nothing had ever been verified. Times are clock_realtime_ns(). Threads: as the catalog.
  */
 #include "catalog/catalog.h"
 #include "volume/stripe_info.h"
@@ -48,6 +48,9 @@ int ledger_get(struct catalog *catalog, const struct uuid *volume, uint64_t offs
 	       struct ledger_entry *entry_out, struct error *err);
 int ledger_summary(struct catalog *catalog, const struct uuid *volume,
 		   struct ledger_summary *summary_out, struct error *err);
+
+/* Add to @to what @from has, with the last run. What can't be read of it is left out. */
+int ledger_copy(struct catalog *from, struct catalog *to, struct error *err);
 
 /* By its start. Never waits: -EBUSY. */
 int ledger_put_run(struct catalog *catalog, const struct ledger_run *run,

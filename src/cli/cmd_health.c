@@ -23,6 +23,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#define DAY_NS INT64_C(86400000000000)
+
 static void show_progress(void *context, uint64_t bytes, uint64_t total)
 {
 	progress_set(context, 0, bytes, 0, total);
@@ -39,12 +41,20 @@ static bool is_stopped(void *context)
 	return interrupted;
 }
 
-static int read_older_than(const struct options *options, int64_t *before,
-			   struct error *err)
+/* Which stripes were verified too recently to be looked at. */
+static int read_before(const struct options *options, const struct config *config,
+		       int64_t *before, struct error *err)
 {
 	const char *text = option_value(options, "older-than");
 	uint64_t age;
 
+	if (option_flag(options, "due")) {
+		if (text)
+			return error_set(err, -EINVAL,
+					 "--due and --older-than exclude each other");
+		*before = clock_realtime_ns() - config->health.check_every * DAY_NS;
+		return 0;
+	}
 	if (!text)
 		return 0;
 	if (duration_parse(text, &age) < 0 || age > INT64_MAX)
@@ -91,7 +101,7 @@ static int read_options(struct invocation *invocation, struct health_options *op
 	options->resume = option_flag(invocation->options, "resume");
 	options->one_pass = option_flag(invocation->options, "one-pass");
 	options->before = INT64_MAX;
-	r = read_older_than(invocation->options, &options->before, err);
+	r = read_before(invocation->options, &invocation->config, &options->before, err);
 	if (r == 0)
 		r = read_rate(invocation->options, &options->rate, err);
 	if (r == 0)
@@ -224,6 +234,7 @@ static const struct option_spec specs[] = {
 	{ 0, "check", NULL, "only say what is wrong; write nothing to the volumes" },
 	{ 0, "deep", NULL, "then read every file, and compare its hash" },
 	{ 0, "volume", "VOLUME", "this volume only: its number, label or UUID" },
+	{ 0, "due", NULL, "leave out what is not due yet ([health] check_every)" },
 	{ 0, "older-than", "AGE", "leave out what was found sound since: 30d, 12h" },
 	{ 0, "one-pass", NULL, "read nothing twice: for media on which seeking is dear" },
 	{ 0, "limit-rate", "RATE", "read so many bytes a second at most: 200MB" },

@@ -118,9 +118,11 @@ static void print_due(const struct safety *safety, int64_t now)
 		     safety->stripes - safety->unverified, safety->stripes);
 	if (safety->oldest)
 		(void)printf(", the oldest %s ago", age(safety->oldest, now, text));
-	(void)printf("; due after %u days\n", SAFETY_DUE_DAYS);
-	if (!safety->any_run)
+	(void)printf("; due after %u days\n", safety->due_days);
+	if (!safety->any_run) {
+		(void)puts("last run  none, since the catalog was made or rebuilt");
 		return;
+	}
 	(void)printf("last run  %s ago, %s: %" PRIu64 " places damaged, %" PRIu64
 		     " repaired, %" PRIu64 " lost%s\n",
 		     age(safety->run.started, now, text),
@@ -224,10 +226,10 @@ const struct command command_status = {
 	.name = "status",
 	.summary = "say whether the data is safe, and what is due",
 	.usage = "",
-	.details =
-		"Goes by the ledger that 'health' keeps, and reads no volume. Exits "
-		"with 0 if all of it was verified\nwithin 30 days and is sound, with 3 "
-		"if something is due, damaged or away, with 4 if something is lost.",
+	.details = "Goes by the ledger that 'health' keeps, and reads no volume. Exits "
+		   "with 0 if all of it was verified\nnot too long ago ([health] "
+		   "check_every) and is sound, with 3 "
+		   "if something is due, damaged or away, with 4 if something is lost.",
 	.options = (const struct option_spec[]){ { 0 } },
 	.run = run,
 };

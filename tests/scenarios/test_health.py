@@ -15,7 +15,7 @@ from places import Places
 from program import BUSY, DONE, FAILED, INTERRUPTED, KILLED, LOST, PARTIAL, USAGE, Archive
 from test_kill import SOURCE
 from trees import MIB, write_file
-from volume_map import DATA, SECTOR, read_at, read_stripes, write_at
+from volume_map import DATA, SECTOR, Damage, read_at, read_stripes, write_at
 
 MEMORY = 256 * MIB
 POINTS = sorted({name for path in SOURCE.rglob('*.c')
@@ -66,7 +66,7 @@ def status(archive, expect):
 def test_status_tells_what_comes_next(archive, rng):
     before = bytes_of(archive)
     first = status(archive, PARTIAL)
-    assert first['verdict'] == 'due' and first['next'] == 'health --older-than 30d'
+    assert first['verdict'] == 'due' and first['next'] == 'health --due'
     archive.run(*first['next'].split())
     safe = status(archive, DONE)
     assert safe['verdict'] == 'safe' and 'next' not in safe and safe['margin'] == 3
@@ -124,6 +124,9 @@ def test_what_is_not_due_is_left_out(archive):
     assert int(again['volumes'][0]['stripes_not_due']) == stripes and again['verified'] == '0'
     again = archive.run('health', '--check', '--older-than', '0s', '--json').json()
     assert again['verified'] == first['verified']
+    due = archive.run('health', '--check', '--due', '--json').json()
+    assert due['verified'] == '0'
+    archive.run('health', '--due', '--older-than', '1d', expect=USAGE)
     archive.run('health', '--older-than', 'yesterday', expect=USAGE)
     archive.run('health', '--volume', 'nowhere', expect=FAILED)
     by_number = archive.run('health', '--check', '--volume', '1', '--json').json()
@@ -135,13 +138,35 @@ def test_deep_reads_every_content(archive):
     assert report['contents_read'] == '3' and report['files'] == []
 
 
-def test_a_rebuilt_catalog_knows_nothing_of_it(archive):
+def test_when_a_check_is_due_is_a_setting(archive):
     archive.run('health', '--check')
-    before = archive.dump()
+    assert status(archive, DONE)['verdict'] == 'safe'
+    assert 'due after 7 days' in archive.run(
+        'status', env={'BLOCKFRAME_HEALTH_CHECK_EVERY': '7'}).text
+    run = archive.run('status', '--json', env={'BLOCKFRAME_HEALTH_CHECK_EVERY': '0'},
+                      expect=FAILED)
+    assert 'check_every' in run.err
+
+
+def test_a_rebuilt_catalog_knows_what_was_verified_if_the_old_one_does(archive, rng):
+    leaf = data_stripe(archive).data[2].leaf(1)
+    with Damage(archive.volume, [(leaf[0], rng.randbytes(leaf[1]))]):
+        archive.run('health', '--check', expect=PARTIAL)
+        before, known = archive.dump(), status(archive, PARTIAL)
+        assert known.pop('volumes') and known['verdict'] == 'damaged'
+        archive.rebuild()
+        assert archive.dump() == before
+        now = status(archive, PARTIAL)
+        assert {key: now[key] for key in known} == known
+    archive.run('health', '--check')
+    assert status(archive, DONE)['verdict'] == 'safe'
     archive.forget_catalog()
     archive.rebuild()
     assert archive.dump() == before
-    assert status(archive, PARTIAL)['verdict'] == 'due'
+    unknown = status(archive, PARTIAL)
+    assert unknown['verdict'] == 'due' and 'last_run' not in unknown
+    assert 'none, since the catalog was made or rebuilt' in archive.run(
+        'status', expect=PARTIAL).text
 
 
 def wait_for(condition):
