@@ -4,19 +4,23 @@ an error, and after a repair the volumes are byte for byte what they were."""
 import hashlib
 import os
 import random
+import shutil
 
 import pytest
 
 from places import Places
-from program import DONE, LOST, PARTIAL, Archive, remove
+from program import DONE, FAILED, LOST, PARTIAL, Archive, remove
 from trees import MIB, text_bytes, write_file
-from volume_map import DATA, END, PLACEMENT, SECTOR, Damage, read_at, read_stripes
+from volume_map import DATA, END, PLACEMENT, SECTOR, Damage, read_at, read_stripes, write_at
 
 FILES = {'large': 1, 'small': 1, 'third': 2}  # by the volume that holds their content
 KINDS = ['first page', 'volume header', 'header page', 'table page', 'leaf', 'parity leaf',
          'parity header page', 'parity table page', 'page parity', 'tree page', 'commit record',
          'commit parity', 'segment header', 'seek table', 'end mark', 'checkpoint']
 WAYS = ['one bit', 'zeroes', 'noise', '1 MiB', 'm extents', 'swapped', 'older', 'another volume']
+READERS = ['mount', 'restore', 'rebuild']
+CATALOG_WAYS = ['one bit', 'zeroes', 'noise', '1 MiB', 'half of it', 'truncated', 'swapped', 'older',
+                "another archive's"]
 
 
 class Base:
@@ -32,7 +36,11 @@ class Base:
         self.commit(self.archive, 'second', rng.randbytes(3 * MIB))
         self.commit(self.archive, 'third', rng.randbytes(24 * MIB))
         self.older = older.volume
-        self.foreign = self.make(program, folder / 'foreign', folder / 'tree2', rng).volume
+        self.older_catalog = older.catalog
+        foreign = self.make(program, folder / 'foreign', folder / 'tree2', rng)
+        self.foreign = foreign.volume
+        self.foreign_catalog = foreign.catalog
+        self.dump = self.archive.dump()
         self.first, self.second = self.archive.volumes
         self.content = {name: hashlib.sha256((self.tree / name).read_bytes()).digest()
                         for name in FILES}
@@ -70,11 +78,19 @@ class Base:
             result = self.archive.run('cat', f'/tree/{name}', expect=expect)
             assert result.code or hashlib.sha256(result.out).digest() == self.content[name], name
 
+    def check_folder(self, folder):
+        for name, want in self.content.items():
+            assert digest(folder / name) == want, name
+
     def check_restored(self, to):
         self.archive.restore(to)
-        for name, want in self.content.items():
-            assert digest(to / 'tree' / name) == want, name
+        self.check_folder(to / 'tree')
         remove(to)
+
+    def check_rebuilt(self):
+        result = self.archive.rebuild(expect=(DONE, PARTIAL))
+        assert self.archive.dump() == self.dump, result
+        self.check_content()
 
 
 def digest(path):
@@ -120,17 +136,19 @@ def make_damage(base, volume, offset, way, rng):
     return [(offset, read_at(source, offset, SECTOR).ljust(SECTOR, b'\0'))]
 
 
-def cells(seed, count):
-    """Every kind and every way at least once, and more with full counts."""
+def cells(seed, count, readers=1):
+    """(number, kind, way): every kind and every way at least once, and more with full counts;
+    @readers times all of them."""
     everything = [(kind, way) for kind in KINDS for way in WAYS]
     rng = random.Random(f'cells {seed}')
     rng.shuffle(everything)
     first = [(kind, WAYS[(i + seed) % len(WAYS)]) for i, kind in enumerate(KINDS)]
-    return (first + [cell for cell in everything if cell not in first])[:count]
+    some = first + [cell for cell in everything if cell not in first]
+    return [(i, *cell) for i, cell in enumerate((some * readers)[:count])]
 
 
 def test_every_block_damaged_in_every_way_is_found_and_healed(base, tmp_path, rng, seed, count):
-    for kind, way in cells(seed, count(len(KINDS), len(KINDS) * len(WAYS))):
+    for _, kind, way in cells(seed, count(len(KINDS), len(KINDS) * len(WAYS))):
         volume, offset = base.place(kind)
         changes = make_damage(base, volume, offset, way, rng)
         if all(read_at(volume, at, len(data)) == data for at, data in changes):
@@ -142,12 +160,135 @@ def test_every_block_damaged_in_every_way_is_found_and_healed(base, tmp_path, rn
             checked = base.archive.run('health', '--check', '--json', expect=None)
             assert checked.code == PARTIAL, f'{cell}\n{checked}'
             assert digest(volume) == damaged, cell
-            base.check_restored(tmp_path / 'back')
             healed = base.archive.run('health', '--json', expect=None)
             assert healed.code == PARTIAL, f'{cell}\n{healed}'
             assert healed.json()['found'] == checked.json()['found'], cell
             assert base.is_whole(), f'{cell}\n{healed}'
         assert read_at(volume, offset, SECTOR) == before
+    base.archive.run('health', '--check')
+
+
+def changes_of(base, kind, way, rng):
+    volume, offset = base.place(kind)
+    return volume, make_damage(base, volume, offset, way, rng)
+
+
+def check_reader(base, reader, tmp_path, mount):
+    if reader == 'mount':
+        with mount(base.archive, env={'BLOCKFRAME_REPAIR_WRITE_BACK': 'off'}) as mounted:
+            base.check_folder(mounted.path / 'tree')
+    elif reader == 'restore':
+        base.check_restored(tmp_path / 'back')
+    else:
+        base.check_rebuilt()
+
+
+def test_every_block_damaged_in_every_way_keeps_no_reader_from_content(base, tmp_path, mount, rng,
+                                                                      seed, count):
+    """Whoever reads: the mount, restore, and who makes the catalog again."""
+    every = cells(seed + 3, len(KINDS) * len(WAYS) * len(READERS), len(READERS))
+    for i, kind, way in rng.sample(every, count(9, len(every))):
+        reader = READERS[(i + i // (len(KINDS) * len(WAYS)) + seed) % len(READERS)]
+        volume, changes = changes_of(base, kind, way, rng)
+        with Damage(volume, changes):
+            damaged = digest(volume)
+            try:
+                check_reader(base, reader, tmp_path, mount)
+            except AssertionError as error:
+                raise AssertionError(f'{kind}, {way}, {reader}') from error
+            assert digest(volume) == damaged, f'{kind}, {way}, {reader}'
+    base.archive.run('health')
+    assert base.is_whole()
+
+
+class CatalogDamage:
+    """Puts something else in place of the catalog, and the catalog back in the end."""
+
+    def __init__(self, base, way, rng):
+        self.file = base.archive.catalog
+        self.saved = self.file.with_name('saved')
+        shutil.copy(self.file, self.saved)
+        self.damage(base, way, rng)
+
+    def damage(self, base, way, rng):
+        size = os.path.getsize(self.file)
+        pages = size // SECTOR
+        at = rng.randrange(pages) * SECTOR
+        if way == 'older':
+            shutil.copy(base.older_catalog, self.file)
+        elif way == "another archive's":
+            shutil.copy(base.foreign_catalog, self.file)
+        elif way == 'truncated':
+            os.truncate(self.file, at)
+        elif way == 'swapped':
+            other = rng.randrange(pages) * SECTOR
+            self.put(at, read_at(self.file, other, SECTOR), other, read_at(self.file, at, SECTOR))
+        elif way == 'one bit':
+            at += rng.randrange(SECTOR)
+            self.put(at, bytes([read_at(self.file, at, 1)[0] ^ 1 << rng.randrange(8)]))
+        else:
+            length = {'1 MiB': MIB, 'half of it': size // 2}.get(way, SECTOR)
+            self.put(at, bytes(length) if way == 'zeroes' else rng.randbytes(length))
+
+    def put(self, *changes):
+        for at, data in zip(changes[::2], changes[1::2]):
+            write_at(self.file, at, data)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for name in 'catalog.db-wal', 'catalog.db-shm':
+            self.file.with_name(name).unlink(missing_ok=True)
+        self.saved.replace(self.file)
+
+
+def test_a_catalog_damaged_in_every_way_changes_no_byte(base, tmp_path, rng, count):
+    """Of what is read and of the volumes; what can't be read is an error. Made again, it is what
+    it was."""
+    for way in rng.sample(CATALOG_WAYS, count(3, len(CATALOG_WAYS))) * count(1, 12):
+        with CatalogDamage(base, way, rng):
+            for options in ('--check',), ():
+                base.archive.run('health', *options, expect=(DONE, FAILED, PARTIAL, LOST))
+                assert base.is_whole(), way
+            for name, want in base.content.items():
+                result = base.archive.run('cat', f'/tree/{name}', expect=None)
+                assert result.code > 0 or hashlib.sha256(result.out).digest() == want, (way, name)
+            result = base.archive.run('restore', '--to', tmp_path / 'back', '/', expect=None)
+            assert result.code >= 0, way
+            for name, want in base.content.items():
+                file = tmp_path / 'back/tree' / name
+                assert not file.exists() or digest(file) == want, (way, name)
+            remove(tmp_path / 'back')
+            if way == "another archive's":
+                base.archive.rebuild(expect=FAILED)  # it is not for this program to decide
+                base.archive.forget_catalog()
+            base.archive.rebuild()
+            assert base.archive.dump() == base.dump, way
+    base.archive.run('health', '--check')
+
+
+def test_what_a_catalog_says_of_the_volumes_is_not_believed(base, rng):
+    """One that calls everything verified, or lists what is not there: health says of the volumes
+    what it says without."""
+    import sqlite3
+    stripe = stripe_of(base.first, base.place('leaf')[1])
+    leaf = stripe.data[1].leaf(2)
+    with Damage(base.first, [(leaf[0], rng.randbytes(leaf[1]))]):
+        want = base.archive.run('health', '--check', '--json', expect=PARTIAL).json()
+        with CatalogDamage(base, 'one bit', random.Random(0)) as damage:
+            shutil.copy(damage.saved, damage.file)
+            connection = sqlite3.connect(damage.file)
+            names = [row[0] for row in connection.execute(
+                "SELECT name FROM sqlite_schema WHERE type = 'table'")]
+            assert {'stripe', 'segment'} <= set(names), names
+            connection.execute('DELETE FROM stripe')
+            connection.execute('DELETE FROM segment')
+            connection.commit()
+            connection.close()
+            lied_to = base.archive.run('health', '--check', '--json', expect=None).json()
+            for key in 'found', 'lost', 'ranges', 'verified':
+                assert lied_to[key] == want[key], key
     base.archive.run('health', '--check')
 
 
