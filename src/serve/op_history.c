@@ -139,7 +139,8 @@ static int append_name(void *context, const struct version_row *row, struct erro
 	if (r < 0)
 		return r;
 	if (other.link.size == naming->manifest->link.size &&
-	    memcmp(other.link.data, naming->manifest->link.data, other.link.size) == 0 &&
+	    (other.link.size == 0 || memcmp(other.link.data, naming->manifest->link.data,
+					    other.link.size) == 0) &&
 	    (text_append_bytes(&naming->text, row->line, row->line_size) < 0 ||
 	     text_append_char(&naming->text, '\n') < 0))
 		r = no_memory(err);
