@@ -106,6 +106,9 @@ struct config {
 		struct config_strings exclude; /* base/glob.h patterns */
 		bool one_file_system;
 	} commit;
+	struct {
+		char *state;
+	} tier;
 };
 
 /* All defaults. -ENOMEM. The caller calls config_done() whatever happened. */

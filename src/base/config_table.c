@@ -366,6 +366,14 @@ const struct config_key config_keys[] = {
 		.help = "Whether to stay on the file system of each folder that is "
 			"committed.",
 	},
+	{
+		FIELD(tier, state),
+		.type = CONFIG_STRING,
+		.min = 1,
+		.fallback = "/var/lib/blockframe/tier",
+		.help = "Where the hot tier keeps its tables of stubs. Nothing else has "
+			"what is in them.",
+	},
 };
 
 const size_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
