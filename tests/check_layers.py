@@ -16,8 +16,9 @@ MAY_USE = {
     'remote': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive'},
     'mount': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive'},
     'serve': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive'},
+    'tier': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive'},
     'cli': {'base', 'merkle', 'chunker', 'volume', 'catalog', 'archive', 'remote', 'mount',
-            'serve'},
+            'serve', 'tier'},
 }
 OWNER = {
     r'sqlite3\.h': 'catalog',
@@ -30,6 +31,7 @@ OWNER = {
     r'fuse.*\.h': 'mount',
     r'curl/.*': 'remote',
     r'microhttpd\.h': 'serve',
+    r'sys/fanotify\.h': 'tier',
 }
 
 

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* By handle a stub is found wherever it was moved. The scan that follows looks at the markers
+ * of all files in the tiers' folders, without opening them; a stub that the table does not
+ * know is marked as well, and whoever opens it gets an error instead of zeroes.
+ */
+#include "tier/marking.h"
+
+#include "base/error.h"
+#include "catalog/stub_table.h"
+#include "tier/group.h"
+#include "tier/handle.h"
+#include "tier/marker.h"
+#include "tier/marker_scan.h"
+#include "tier/recall.h"
+#include "tier/tier.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+/* ---- by the table ---- */
+
+static int take_back(struct tier *tier, int group, const struct stub_row *row,
+		     struct error *err)
+{
+	autoclose int fd = -1;
+	int r;
+
+	r = tier_handle_open(tier->root_fd, row->handle, row->handle_size,
+			     O_RDWR | O_NOATIME, &fd);
+	if (r < 0)
+		return error_set_errno(err, r, "open");
+	return recall_cancel(tier, group, fd, row, err);
+}
+
+static int mark_row(struct tier *tier, int group, const struct stub_row *row,
+		    struct error *err)
+{
+	autoclose int fd = -1;
+	int r;
+
+	r = tier_handle_open(tier->root_fd, row->handle, row->handle_size, O_PATH, &fd);
+	if (r == -ESTALE)
+		return stub_table_remove(tier->table, row, err);
+	if (r < 0)
+		return error_set_errno(err, r, "open by handle");
+	/* Before it is marked, so that it can be opened for writing. */
+	if (row->state == STUB_PREPARED)
+		return take_back(tier, group, row, err);
+	return group_mark(group, fd, err);
+}
+
+static int recover_row(struct tier *tier, int group, const struct stub_row *row,
+		       struct error *err)
+{
+	int r;
+
+	if (row->state != STUB_PREPARED)
+		return 0;
+	r = take_back(tier, group, row, err);
+	return r == -ESTALE ? stub_table_remove(tier->table, row, err) : r;
+}
+
+static int visit_rows(struct tier *tier, int group,
+		      int (*visit)(struct tier *tier, int group,
+				   const struct stub_row *row, struct error *err),
+		      struct error *err)
+{
+	struct stub_row row = { 0 };
+	uint8_t handle[STUB_HANDLE_MAX];
+	size_t size = 0;
+	int r;
+
+	while ((r = stub_table_next(tier->table, handle, size, &row, err)) == 0) {
+		memcpy(handle, row.handle, row.handle_size);
+		size = row.handle_size;
+		r = visit(tier, group, &row, err);
+		if (r < 0)
+			(void)error_prefix(err, r, "stub '%s'", row.path ? row.path : "");
+		stub_row_done(&row);
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? r : 0;
+}
+
+/* ---- by markers ---- */
+
+static int mark_found(void *context, int fd, const struct marker *marker,
+		      const char *path, struct error *err)
+{
+	const int *group = context;
+	int r = group_mark(*group, fd, err);
+
+	(void)marker;
+	return r < 0 ? error_prefix(err, r, "'%s'", path) : 0;
+}
+
+int marking_all(const struct tiers *tiers, int group, struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < tiers->count && r == 0; i++)
+		r = visit_rows(&tiers->items[i], group, mark_row, err);
+	for (size_t i = 0; i < tiers->count && r == 0; i++)
+		r = marker_scan(tiers->items[i].folder, mark_found, &group, err);
+	return r;
+}
+
+int marking_recover(const struct tiers *tiers, int group, struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < tiers->count && r == 0; i++)
+		r = visit_rows(&tiers->items[i], group, recover_row, err);
+	return r;
+}

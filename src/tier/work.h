@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* What the worker does at the moment: one job for a file at a time, a recall or making a
+ * stub of it. Requests for a file that has a job wait for that; where it makes a stub, it is
+ * told to give up, or is followed by a recall.
+ *
+ * Threads: internally locked. No lock is held over I/O.
+ */
+#include "base/error.h"
+#include "base/mutex.h"
+#include "base/pool.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct tiers;
+struct work_job;
+
+struct work {
+	const struct tiers *tiers; /* borrowed, as the next three */
+	int group;
+	int guard;          /* the guard's socket, for answers */
+	struct pool *pool;  /* recalls files */
+	uint64_t interval;  /* nanoseconds between signs of progress */
+	struct mutex mutex; /* guards all below */
+	struct work_job *jobs;
+	struct task_group tasks;
+	uint64_t recalled; /* since the start, as below */
+	uint64_t recalled_size;
+	uint64_t failed;
+	char last_problem[ERROR_TEXT_MAX];
+};
+
+/* All of *work but the parts from `mutex` on is set by the caller. */
+void work_init(struct work *work);
+/* Waits for recalls to end; no stub may be in the making. */
+void work_done(struct work *work);
+
+/* Answer the guard's request @sequence for the file @fd, which is taken over, when that is
+ * there, or never will be. */
+void work_recall(struct work *work, uint64_t sequence, int fd);
+
+/* Make the file @path, which is @rest in the folder of tier number @tier, a stub. Errors of
+ * stubber_run(); -EBUSY too if it has a job. */
+int work_stub(struct work *work, size_t tier, const char *rest, const char *path,
+	      struct error *err);
+
+/* How many jobs there are, and how many requests wait for them. */
+void work_count(struct work *work, size_t *jobs_out, size_t *waiting_out);

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/* The main thread hears the guard, which it never makes wait, and passes requests to the
+ * pool; each command that connects has a thread. When the guard's reader dies, another one
+ * has its socket already; when both of the guard's processes died, this one still holds the
+ * group and starts a new guard.
+ */
+#include "tier/worker.h"
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/timestamp.h"
+#include "tier/command_server.h"
+#include "tier/control.h"
+#include "tier/group.h"
+#include "tier/guard.h"
+#include "tier/holder.h"
+#include "tier/marking.h"
+#include "tier/message.h"
+#include "tier/object.h"
+#include "tier/tier.h"
+#include "tier/work.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define RECALLS 16u      /* at a time */
+#define GUARD_TIMEOUT 20 /* seconds for a guard to answer */
+
+struct worker {
+	const struct worker_options *options;
+	int state_fd;
+	int lock;
+	int guard; /* socket; the number stays the same when there is a new guard */
+	int group;
+	int signals;
+	bool marked; /* the stubs were, before this process began */
+	struct tiers tiers;
+	struct work work;
+	struct command_server *server;
+};
+
+/* ---- the guard ---- */
+
+static int hello(struct worker *worker, int socket, int *group_out, struct error *err)
+{
+	const struct message message = { .type = MESSAGE_HELLO,
+					 .number = worker->options->deadline };
+	struct timeval limit = { .tv_sec = GUARD_TIMEOUT };
+	struct timeval none = { 0 };
+	struct message answer;
+	int r;
+
+	(void)setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	r = message_send(socket, &message, -1, 0);
+	if (r == 0)
+		r = message_receive(socket, &answer, group_out);
+	(void)setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none));
+	if (r < 0)
+		return error_set_errno(err, r, "the guard does not answer");
+	if (answer.error || *group_out < 0)
+		return error_set(err, -EBUSY, "the guard has another daemon");
+	worker->marked = answer.number;
+	return 0;
+}
+
+/* Connect to the guard, or start one with the group that this process has. */
+static int find_guard(struct worker *worker, int *socket_out, struct error *err)
+{
+	int r = message_connect(worker->state_fd, GUARD_SOCKET, socket_out, err);
+
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		r = guard_start(worker->state_fd, worker->group, socket_out, err);
+	return r;
+}
+
+static int tell_guard(const struct worker *worker, uint32_t type, int fd)
+{
+	const struct message message = { .type = type };
+
+	return message_send(worker->guard, &message, fd, 0);
+}
+
+/* It keeps the file systems mounted, with or without a worker, and so the marks. */
+static int introduce(const struct worker *worker, struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < worker->tiers.count && r == 0; i++)
+		r = tell_guard(worker, MESSAGE_HOLD, worker->tiers.items[i].root_fd);
+	if (r == 0)
+		r = tell_guard(worker, MESSAGE_READY, -1);
+	return r < 0 ? error_set_errno(err, r, "the guard") : 0;
+}
+
+/* The same group is behind it, so that marks and requests go on. */
+static int find_next_guard(struct worker *worker, struct error *err)
+{
+	autoclose int socket = -1;
+	autoclose int group = -1;
+	int r;
+
+	r = find_guard(worker, &socket, err);
+	if (r == 0)
+		r = hello(worker, socket, &group, err);
+	if (r == 0 && dup3(socket, worker->guard, O_CLOEXEC) < 0)
+		r = error_set_errno(err, -errno, "socket");
+	return r < 0 ? r : introduce(worker, err);
+}
+
+static int recover_guard(struct worker *worker, struct error *err)
+{
+	int r = -EIO;
+
+	log_warn("the guard was killed");
+	for (int i = 0; i < 3 && r < 0; i++)
+		r = find_next_guard(worker, err);
+	return r;
+}
+
+/* ---- start ---- */
+
+static int open_state(struct worker *worker, struct error *err)
+{
+	const char *state = worker->options->state;
+	autofree char *path = NULL;
+	int r;
+
+	r = mkdir_parents(AT_FDCWD, state, 0700, err);
+	if (r < 0)
+		return r;
+	/* For the guard, which finds it in the environment. */
+	path = realpath(state, NULL);
+	if (!path || setenv("BLOCKFRAME_TIER_STATE", path, 1) < 0)
+		return error_set_errno(err, -errno, "'%s'", state);
+	worker->state_fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (worker->state_fd < 0)
+		return error_set_errno(err, -errno, "'%s'", state);
+	r = holder_open(worker->state_fd, &worker->lock, err);
+	return r < 0 ? r : holder_work(worker->lock, err);
+}
+
+static int catch_signals(struct worker *worker, struct error *err)
+{
+	sigset_t set;
+
+	(void)signal(SIGIO, SIG_IGN); /* a lease that is broken */
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+	worker->signals = signalfd(-1, &set, SFD_CLOEXEC);
+	return worker->signals < 0 ? error_set_errno(err, -errno, "signals") : 0;
+}
+
+/* The guard comes before the lock: it would find that somebody holds a group. */
+static int attach(struct worker *worker, struct error *err)
+{
+	int r;
+
+	r = find_guard(worker, &worker->guard, err);
+	if (r == 0)
+		r = holder_enter(worker->lock, err);
+	if (r == 0)
+		r = hello(worker, worker->guard, &worker->group, err);
+	if (r < 0)
+		return r;
+	if (!worker->marked)
+		return marking_all(&worker->tiers, worker->group, err);
+	return marking_recover(&worker->tiers, worker->group, err);
+}
+
+static int start_work(struct worker *worker, struct error *err)
+{
+	worker->work = (struct work){
+		.tiers = &worker->tiers,
+		.group = worker->group,
+		.guard = worker->guard,
+		.interval = worker->options->deadline * NS_PER_SECOND / 4,
+	};
+	work_init(&worker->work);
+	return pool_new(RECALLS, &worker->work.pool, err);
+}
+
+static int start(struct worker *worker, struct error *err)
+{
+	int r;
+
+	(void)group_raise_limit(); /* one for each file that is asked for */
+	r = open_state(worker, err);
+	if (r == 0)
+		r = catch_signals(worker, err);
+	if (r == 0)
+		r = tiers_open(worker->options->state, worker->state_fd,
+			       2ull * RECALLS * OBJECT_CHUNK, &worker->tiers, err);
+	if (r == 0)
+		r = attach(worker, err);
+	if (r == 0)
+		r = start_work(worker, err);
+	if (r == 0)
+		r = command_server_start(worker->state_fd, &worker->work, &worker->server,
+					 err);
+	if (r == 0)
+		r = introduce(worker, err);
+	return r;
+}
+
+/* ---- the loop ---- */
+
+static int hear_guard(struct worker *worker, struct error *err)
+{
+	struct message message;
+	autoclose int fd = -1;
+
+	if (message_receive(worker->guard, &message, &fd) < 0)
+		return recover_guard(worker, err);
+	if (message.type == MESSAGE_REQUEST && fd >= 0)
+		work_recall(&worker->work, message.sequence, take_fd(&fd));
+	return 0;
+}
+
+static int serve(struct worker *worker, struct error *err)
+{
+	struct pollfd fds[] = { { .fd = worker->guard, .events = POLLIN },
+				{ .fd = worker->signals, .events = POLLIN } };
+	int r = 0;
+
+	while (r == 0) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return error_set_errno(err, -errno, "poll");
+		if (fds[1].revents)
+			return 0;
+		if (fds[0].revents)
+			r = hear_guard(worker, err);
+	}
+	return r;
+}
+
+/* What is being recalled gets to its end; what is asked for from now on is denied. */
+static void stop(struct worker *worker)
+{
+	command_server_stop(worker->server);
+	if (worker->work.pool) {
+		work_done(&worker->work);
+		pool_free(worker->work.pool);
+	}
+	tiers_done(&worker->tiers);
+	cleanup_close_p(&worker->guard);
+	cleanup_close_p(&worker->signals);
+	cleanup_close_p(&worker->group);
+	cleanup_close_p(&worker->lock);
+	cleanup_close_p(&worker->state_fd);
+}
+
+int worker_run(const struct worker_options *options, struct error *err)
+{
+	struct worker worker = { .options = options,
+				 .state_fd = -1,
+				 .lock = -1,
+				 .guard = -1,
+				 .group = -1,
+				 .signals = -1 };
+	int r;
+
+	r = start(&worker, err);
+	if (r == 0) {
+		options->ready();
+		r = serve(&worker, err);
+		if (r == 0)
+			(void)tell_guard(&worker, MESSAGE_BYE, -1);
+	}
+	stop(&worker);
+	return r;
+}
