@@ -48,7 +48,7 @@ _blockframe() {
 	local command=("${COMP_WORDS[1]}")
 	COMPREPLY=()
 
-	if [[ $COMP_CWORD -gt 1 && ($command == volume || $command == catalog || $command == trust) ]]; then
+	if [[ $COMP_CWORD -gt 1 && ($command == volume || $command == catalog || $command == trust || $command == tier) ]]; then
 		command+=("${COMP_WORDS[2]}")
 	fi
 	if [[ $COMP_CWORD -le ${#command[@]} ]]; then
@@ -70,7 +70,7 @@ _blockframe() {
 			[[ $word == *= ]] || word+=" "
 			COMPREPLY+=("$word")
 		done < <(compgen -W "$words" -- "$current")
-	elif [[ ${command[0]} == commit || ${command[0]} == diff || ${command[0]} == init || ${command[0]} == umount ]]; then
+	elif [[ ${command[0]} == tier || ${command[0]} == commit || ${command[0]} == diff || ${command[0]} == init || ${command[0]} == umount ]]; then
 		_blockframe_files -f "$current"
 	fi
 }

@@ -7,7 +7,7 @@ function __blockframe_command
     set -e line[1]
     if test (count $line) -gt 0
         echo $line[1]
-        if contains -- $line[1] volume catalog trust; and test (count $line) -gt 1
+        if contains -- $line[1] volume catalog trust tier; and test (count $line) -gt 1
             echo $line[2]
         end
     end
@@ -19,7 +19,7 @@ function __blockframe_complete
         case 0
             blockframe --completion-words | string replace -r '^(\S+) [^\t]*\t.*' '$1' | sort -u
         case 1
-            if contains -- $command[1] volume catalog trust
+            if contains -- $command[1] volume catalog trust tier
                 blockframe --completion-words | string replace -f "$command[1] " ''
             else
                 blockframe --completion-words $command | string replace -r '^([^\t]*)=\t' '$1\t'
@@ -32,7 +32,7 @@ end
 # Files are arguments of these only; elsewhere paths are those of the archive.
 function __blockframe_takes_files
     set -l command (__blockframe_command)
-    contains -- "$command[1]" commit diff init umount
+    contains -- "$command[1]" tier commit diff init umount
 end
 
 function __blockframe_previous_is

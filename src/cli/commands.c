@@ -37,6 +37,16 @@ static const struct command *const commands[] = {
 	&command_health,
 	&command_status,
 	&command_stats,
+	&command_tier_add,
+	&command_tier_remove,
+	&command_tier_list,
+	&command_tier_run,
+	&command_tier_guard,
+	&command_tier_release,
+	&command_tier_stub,
+	&command_tier_recall,
+	&command_tier_status,
+	&command_tier_check,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
