@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: MIT
+"""A hot tier on a file system of its own: an image behind a loop device. Needs root, loop
+devices, and a kernel that can guard stubs; where one is missing, tests are skipped and say so.
+"""
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+from mounted import until
+from program import BUSY, DONE, FAILED, KILLED, Archive, have, remove
+
+PATIENCE = 60  # seconds
+MARKER = 'trusted.blockframe.stub'
+
+# Opens each file of its arguments in a thread of its own, reads it, and says what it got.
+READER = r'''
+import errno, hashlib, os, sys, threading
+def read(path):
+    try:
+        with open(path, 'rb') as file:
+            said = hashlib.sha256(file.read()).hexdigest()
+    except OSError as error:
+        said = errno.errorcode[error.errno]
+    os.write(1, f'{said} {path}\n'.encode())
+threads = [threading.Thread(target=read, args=[path]) for path in sys.argv[1:]]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+'''
+
+
+def run(*command, check=True, timeout=PATIENCE):
+    return subprocess.run([os.fspath(word) for word in command], check=check, timeout=timeout,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+class Readers:
+    """Reads files in another process."""
+
+    def __init__(self, paths):
+        self.process = subprocess.Popen([sys.executable, '-IS', '-c', READER, *paths],
+                                        stdout=subprocess.PIPE)
+
+    def results(self):
+        """{path: hash of its content, or name of the error}"""
+        out, _ = self.process.communicate(timeout=PATIENCE)
+        return dict(reversed(line.split(' ', 1)) for line in out.decode().splitlines())
+
+
+class Tier:
+    """Use it as a context. `hot` is the tier's folder."""
+
+    def __init__(self, program, folder, kind='ext4', size='256M'):
+        self.program = program
+        self.base = folder
+        self.kind = kind
+        self.size = size
+        self.root = folder / 'fs'
+        self.hot = self.root / 'hot'
+        # In memory where that can be: everything here is flushed at each step.
+        memory = '/dev/shm' if os.access('/dev/shm', os.W_OK) else folder
+        self.fast = pathlib.Path(tempfile.mkdtemp('', 'blockframe-tier-', memory))
+        self.state = self.fast / 'state'
+        self.environment = {'BLOCKFRAME_TIER_STATE': str(self.state)}
+        self.daemons = []
+
+    def __enter__(self):
+        if os.geteuid() != 0:
+            pytest.skip('a hot tier needs root')
+        if not have(f'mkfs.{self.kind}'):
+            pytest.skip(f'there is no mkfs.{self.kind}')
+        self.make_file_system()
+        try:
+            self.archive = Archive(self.program, self.base / 'archive').init()
+            self.add()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def make_file_system(self):
+        image = self.fast / 'image'
+        run('truncate', '-s', self.size, image)
+        run(f'mkfs.{self.kind}', '-q', image)
+        self.root.mkdir()
+        if self.mount().returncode != 0:
+            pytest.skip('there are no loop devices here')
+        self.hot.mkdir()
+
+    def mount(self):
+        return run('mount', '-o', 'loop', self.fast / 'image', self.root, check=False)
+
+    def add(self):
+        result = self.command('add', '-a', self.archive.path, '--into', 'hot', self.hot,
+                              expect=None)
+        if 'Linux 6.14' in result.err or 'does not tell' in result.err:
+            pytest.skip(f'this kernel cannot: {result.err}')
+        assert result.code == DONE, result
+
+    def __exit__(self, *_):
+        try:
+            self.kill_all()
+            for daemon in self.daemons:
+                if daemon.process.returncode is None:
+                    daemon.finish(expect=(DONE, FAILED, BUSY, KILLED), timeout=PATIENCE)
+        finally:
+            # Readers that waited have ended now, and nothing keeps it busy.
+            until(lambda: not os.path.ismount(self.root)
+                  or run('umount', self.root, check=False).returncode == 0, 'unmounting')
+            remove(self.fast)
+
+    def command(self, *args, **options):
+        return self.program.run('tier', *args, timeout=PATIENCE,
+                                env={**self.environment, **options.pop('env', {})}, **options)
+
+    # Processes
+
+    def start(self, *args, env=None):
+        """The daemon, once it is ready."""
+        run_ = self.program.start('tier', 'run', *args,
+                                  env={**self.environment, **(env or {})})
+        self.daemons.append(run_)
+        until(lambda: not run_.running or self.running(), 'the daemon')
+        assert run_.running, run_.finish(expect=None)
+        return self
+
+    def start_guard(self):
+        self.daemons.append(self.program.start('tier', 'guard', env=self.environment))
+        until(lambda: len(self.holders('guard')) == 2, 'the guard')
+
+    def running(self):
+        return self.status()['guard'] == 'running'
+
+    def status(self):
+        return self.command('status', '--json', expect=None).json()
+
+    def holders(self, *words):
+        """Numbers of the processes of this tier: 'run', 'guard' or both."""
+        wanted = [word.encode() for word in words or ('run', 'guard')]
+        mark = f'BLOCKFRAME_TIER_STATE={self.state}'.encode()
+        found = []
+        for folder in pathlib.Path('/proc').glob('[0-9]*'):
+            with contextlib.suppress(OSError):
+                command = (folder / 'cmdline').read_bytes().split(b'\0')
+                if (command[1:2] == [b'tier'] and command[2] in wanted
+                        and mark in (folder / 'environ').read_bytes().split(b'\0')):
+                    found.append(int(folder.name))
+        return sorted(found)
+
+    def kill(self, pids):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def kill_all(self):
+        until(lambda: self.kill(self.holders()) or not self.holders(), 'all to end')
+
+    def whole_again(self):
+        """There is a worker, and two processes of the guard."""
+        until(lambda: self.running() and len(self.holders('guard')) == 2
+              and len(self.holders('run')) == 1, 'the processes to come back')
+
+    def stop(self):
+        """End the daemon; the guard stays."""
+        for pid in self.holders('run'):
+            os.kill(pid, signal.SIGTERM)
+        until(lambda: not self.holders('run'), 'the daemon to end')
+
+    # Files
+
+    def write(self, name, content):
+        path = self.hot / name
+        path.write_bytes(content)
+        return path
+
+    def stub(self, *paths, **options):
+        result = self.command('stub', *paths, **options)
+        if options.get('expect', DONE) == DONE:
+            for path in paths:
+                assert self.is_stub(path), result
+        return result
+
+    @staticmethod
+    def is_stub(path):
+        return os.stat(path).st_blocks <= 8 and MARKER in os.listxattr(path)
+
+
+def patiently(condition):
+    """True once the condition holds, False if it never does."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
