@@ -142,7 +142,7 @@ def test_what_comes_later_is_protected_by_the_next_run(archive, tree, tmp_path, 
 
 def test_any_two_volumes_may_be_lost(base, tree, tmp_path, count, rng):
     pairs = list(itertools.combinations(range(1, K + P + 1), P))
-    for numbers in rng.sample(pairs, count(3, len(pairs))):
+    for numbers in rng.sample(pairs, count(2, len(pairs))):
         archive = base.copy(tmp_path / 'archive')
         lose(archive, numbers)
         assert_restores(archive, tree, tmp_path / 'scratch')
@@ -151,9 +151,9 @@ def test_any_two_volumes_may_be_lost(base, tree, tmp_path, count, rng):
 
 
 @pytest.mark.main
-def test_the_catalog_may_be_lost_as_well(base, tree, tmp_path):
+def test_the_catalog_may_be_lost_as_well(base, tree, tmp_path, count):
     dump = base.dump()
-    for numbers in [(1, 2), (2, 4), (3, 5)]:
+    for numbers in [(1, 2), (3, 5), (2, 4)][:count(2, 3)]:
         archive = base.copy(tmp_path / 'archive')
         lose(archive, numbers)
         archive.forget_catalog()
@@ -164,8 +164,12 @@ def test_the_catalog_may_be_lost_as_well(base, tree, tmp_path):
                        for line in said)
         if len(data) == P:  # of parity nothing else tells
             assert archive.dump() == dump
-        assert_cats(archive, tree)
         assert_restores(archive, tree, tmp_path / 'scratch')
+        for n in data:
+            archive.run('volume', 'rebuild', '--to', places_of(archive), str(n))
+        for volume in base.volumes:
+            if number(volume) in data:
+                assert (places_of(archive) / volume.name).read_bytes() == volume.read_bytes()
         archive.delete()
         remove(tmp_path / 'scratch')
 
