@@ -93,6 +93,7 @@ void safety_add_json(const struct safety *safety, struct json *json)
 	(void)json_add_u64(json, "payload", safety->payload);
 	add_outer(json, safety);
 	add_copies(json, safety);
+	(void)json_add_u32(json, "due_after_days", safety->due_days);
 	(void)json_add_u64(json, "stripes", safety->stripes);
 	(void)json_add_u64(json, "stripes_unverified", safety->unverified);
 	(void)json_add_u64(json, "damaged", safety->damaged);

@@ -5,7 +5,7 @@ import * as api from './api.js';
 import { age, count, dateOf, element, icon, size, time } from './dom.js';
 import { showBytes, bytesOf } from './paths.js';
 
-const DUE_DAYS = 30; // as `blockframe status` counts
+const DAY = 86400e3; // milliseconds
 
 const VERDICTS = {
   safe: ['check', 'Safe', 'All of it was verified lately, and nothing is wrong.'],
@@ -15,8 +15,8 @@ const VERDICTS = {
 };
 
 const PARTS = {
-  fresh: `verified within ${DUE_DAYS} days`,
-  old: 'verified longer ago',
+  fresh: 'verified lately',
+  old: 'to be verified again',
   never: 'never verified',
   damaged: 'damaged, can be repaired',
   lost: 'lost',
@@ -48,7 +48,8 @@ function verified(safety) {
   const done = safety.stripes - safety.stripes_unverified;
   const percent = safety.stripes > 0 ? Math.floor(done * 100 / safety.stripes) : 100;
   return tile('Verified', `${percent} %`, `${done} of ${count(safety.stripes, 'stripe')}`,
-    safety.oldest_verification ? `The oldest check was ${age(safety.oldest_verification)}.` : null);
+    safety.oldest_verification ? `The oldest check was ${age(safety.oldest_verification)}; it is ` +
+      `due after ${count(safety.due_after_days, 'day')}.` : null);
 }
 
 function lastRun(safety) {
@@ -70,11 +71,15 @@ function reads(health) {
 
 // ---- volumes ----
 
-function stateOf(part, now) {
+function isOld(verification, safety) {
+  return Date.now() - dateOf(verification) > safety.due_after_days * DAY;
+}
+
+function stateOf(part, safety) {
   if (Number(part.lost)) return 'lost';
   if (Number(part.damaged)) return 'damaged';
   if (Number(part.unverified)) return 'never';
-  return now - dateOf(part.oldest_verification) > DUE_DAYS * 86400e3 ? 'old' : 'fresh';
+  return isOld(part.oldest_verification, safety) ? 'old' : 'fresh';
 }
 
 function partTitle(part, state) {
@@ -83,9 +88,8 @@ function partTitle(part, state) {
 }
 
 // A cell for each part; in words for who does not see them.
-function partsMap(parts) {
-  const now = Date.now();
-  const states = parts.map((part) => stateOf(part, now));
+function partsMap(parts, safety) {
+  const states = parts.map((part) => stateOf(part, safety));
   const summary = Object.keys(PARTS).filter((state) => states.includes(state))
     .map((state) => `${states.filter((one) => one === state).length} ${PARTS[state]}`).join('; ');
   return element('div', { class: 'parts', role: 'img',
@@ -94,12 +98,12 @@ function partsMap(parts) {
     title: partTitle(part, states[i]) })));
 }
 
-function volumeState(volume) {
+function volumeState(volume, safety) {
   if (!volume.attached) return ['away', 'not attached'];
   if (Number(volume.lost)) return ['lost', 'lost'];
   if (Number(volume.damaged)) return ['damaged', 'damaged'];
   if (Number(volume.stripes_unverified) || !volume.oldest_verification ||
-      Date.now() - dateOf(volume.oldest_verification) > DUE_DAYS * 86400e3)
+      isOld(volume.oldest_verification, safety))
     return ['due', 'due'];
   return ['safe', 'sound'];
 }
@@ -115,8 +119,8 @@ function fill(volume, room) {
     element('span', { class: 'muted' }, `${size(used)} of ${size(most)}`));
 }
 
-function volumeCard(volume, room) {
-  const [state, word] = volumeState(volume);
+function volumeCard(volume, { safety, room }) {
+  const [state, word] = volumeState(volume, safety);
   const label = showBytes(bytesOf(volume, 'label') ?? []) || `Volume ${volume.number}`;
   const map = element('div', { class: 'parts loading' });
   const card = element('section', { class: 'card volume', 'aria-label': label },
@@ -144,7 +148,7 @@ function legend() {
 export async function showHealth({ main, signal }) {
   const health = await api.get('v1/health', {}, { signal });
   const { safety } = health;
-  const volumes = safety.volumes.map((volume) => ({ volume, ...volumeCard(volume, health.room) }));
+  const volumes = safety.volumes.map((volume) => ({ volume, ...volumeCard(volume, health) }));
 
   document.title = 'Health · BlockFrame';
   main.replaceChildren(verdict(safety),
@@ -155,6 +159,6 @@ export async function showHealth({ main, signal }) {
     room(health) ?? '', element('div', { class: 'volumes' }, volumes.map(({ card }) => card)));
   for (const { volume, map } of volumes) {
     const { parts } = await api.get('v1/volumes/' + volume.number, {}, { signal });
-    map.replaceWith(partsMap(parts));
+    map.replaceWith(partsMap(parts, safety));
   }
 }

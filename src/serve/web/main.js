@@ -33,6 +33,7 @@ function mark(view) {
     if ('whole' in link.dataset) link.hidden = !session?.whole;
   }
   document.getElementById('logout').hidden = !(session?.needed && session.open);
+  search.form.hidden = Boolean(session?.needed && !session.open);
 }
 
 function showProblem(error) {
