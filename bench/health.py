@@ -79,6 +79,8 @@ class Bench:
         for _ in range(self.rounds):
             load(self.volume)
             table.add('health --check', self.health('--check'))
+            load(self.volume)
+            table.add('health --check --one-pass', self.health('--check', '--one-pass'))
             if shutil.which('b3sum'):
                 load(self.volume)
                 table.add('b3sum', run('b3sum', '--num-threads', os.cpu_count(), self.volume))
@@ -98,11 +100,12 @@ class Bench:
         amount = erase(self.volume, 3)
         table = Table('health, 3 of 33 extents lost', amount)
         for nth in range(self.rounds):
-            if nth:
-                erase(self.volume, 3)
-            load(self.volume)
-            settle()
-            table.add('health', self.health(expect=DAMAGE_FOUND))
+            for name, options in ('health', []), ('health --one-pass', ['--one-pass']):
+                if nth or options:
+                    erase(self.volume, 3)
+                load(self.volume)
+                settle()
+                table.add(name, self.health(*options, expect=DAMAGE_FOUND))
         self.health('--check')
         table.show(['1 GB/s or more'])
         if shutil.which('par2') and self.par2_size:
