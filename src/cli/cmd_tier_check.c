@@ -10,8 +10,6 @@
 #include "base/json_build.h"
 #include "base/log.h"
 #include "tier/check.h"
-#include "tier/guard.h"
-#include "tier/message.h"
 #include "tier/tier.h"
 
 #include <errno.h>
@@ -93,12 +91,10 @@ static int check_tier(const struct tier_state *state, size_t index,
 static int check_guard(const struct tier_state *state, struct findings *findings,
 		       struct error *err)
 {
-	autoclose int socket = -1;
-	uint64_t count, size;
+	uint64_t count, size, waiting;
 	int r = tier_state_count(state, &count, &size, err);
 
-	if (r == 0 && count > 0 &&
-	    message_connect(state->fd, GUARD_SOCKET, &socket, NULL) < 0) {
+	if (r == 0 && count > 0 && !tier_state_guarded(state, &waiting)) {
 		log_error("nobody guards the stubs: start 'blockframe tier run'");
 		findings->left++;
 	}

@@ -12,8 +12,6 @@
 #include "base/size.h"
 #include "catalog/stub_table.h"
 #include "tier/control.h"
-#include "tier/guard.h"
-#include "tier/message.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -35,21 +33,6 @@ struct status {
 };
 
 /* ---- gathering ---- */
-
-static void ask_guard(const struct tier_state *state, struct status *status)
-{
-	const struct message message = { .type = MESSAGE_ASK };
-	struct message answer = { 0 };
-	autoclose int socket = -1;
-	autoclose int fd = -1;
-
-	if (message_connect(state->fd, GUARD_SOCKET, &socket, NULL) < 0 ||
-	    message_send(socket, &message, -1, 0) < 0 ||
-	    message_receive(socket, &answer, &fd) < 0)
-		return;
-	status->guarded = true;
-	status->guard_waiting = answer.number;
-}
 
 static void ask_worker(const struct tier_state *state, struct status *status)
 {
@@ -106,7 +89,7 @@ static int look_at_table(void *context, struct stub_table *table,
 static int gather(const struct tier_state *state, struct status *status,
 		  struct error *err)
 {
-	ask_guard(state, status);
+	status->guarded = tier_state_guarded(state, &status->guard_waiting);
 	ask_worker(state, status);
 	return tier_state_visit_tables(state, look_at_table, status, err);
 }

@@ -332,6 +332,9 @@ static bool hear_client(struct guard *guard, int *client)
 		*client = -1;
 		return false;
 	}
+	/* A guard that no daemon has told of stubs guards none. */
+	if (message.type == MESSAGE_ASK && !atomic_load(&guard->shared->marked))
+		state.error = ENODATA;
 	if (message.type == MESSAGE_RELEASE) {
 		release = guard->worker.fd < 0;
 		state.error = release ? 0 : EBUSY;

@@ -23,7 +23,8 @@ enum message_type {
 	/* from it */
 	MESSAGE_GROUP, /* with the group's descriptor; number: stubs are marked already */
 	MESSAGE_REQUEST, /* `sequence`, with a descriptor of the file */
-	MESSAGE_STATE, /* number: requests waiting; sequence: the worker's process, or 0 */
+	MESSAGE_STATE, /* number: requests waiting; sequence: the worker's process, or 0;
+			* error, if asked: ENODATA as long as no stub is marked */
 };
 
 struct message {

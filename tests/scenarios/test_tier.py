@@ -360,6 +360,19 @@ def test_after_the_daemon_has_ended_nobody_gets_in(tier, rng):
     until(lambda: not tier.holders(), 'the guard to end')
 
 
+def test_a_guard_that_knows_no_stubs_is_none(tier, rng):
+    content = rng.randbytes(10_000)
+    tier.start()
+    path = tier.write('a', content)
+    tier.stub(path)
+    tier.kill_all()
+    tier.start_guard()
+    assert tier.command('status', '--json', expect=PARTIAL).json()['guard'] == 'none'
+    assert 'nobody guards' in tier.command('check', expect=PARTIAL).err
+    tier.start()
+    assert path.read_bytes() == content
+
+
 def test_stubs_are_guarded_again_after_everything_was_killed(tier, rng):
     """What happens to the files in between is outside of what is promised; but nothing is
     lost by it."""
