@@ -151,8 +151,8 @@ int hints_get_heads(struct http *http, uint64_t first, uint64_t last, struct tex
 		if (r < 0)
 			return error_set(err, r, "no memory for heads");
 		r = get(http, &target, lines, err);
-		if (r < 0)
-			return r;
+		if (r < 0) /* that there are none is nothing to be believed */
+			return r == -ENOENT ? -EIO : r;
 		count = count_lines(lines, before);
 		if (count == 0 || count > last - first + 1)
 			return 0; /* who wants to prove them sees what is missing */

@@ -98,6 +98,15 @@ static int copy_bytes(const void *data, size_t size, struct bytes *copy_out,
 	return 0;
 }
 
+/* Ask for an object that proved ones name: that it is not there is damage, or a lie. */
+static int get_object(struct source_remote *remote, const struct http_request *request,
+		      struct error *err)
+{
+	int r = http_get(remote->http, request, err);
+
+	return r == -ENOENT ? -EBADMSG : r;
+}
+
 /* Pages. */
 
 /* 1: it is not held. */
@@ -185,12 +194,12 @@ static int get_page(struct source_remote *remote, const struct hash *hash, bool 
 
 	hash_to_hex(hash, hex);
 	(void)snprintf(target, sizeof(target), "/v1/page/%s", hex);
-	r = http_get(remote->http,
-		     &(struct http_request){ .target = target,
-					     .fresh = fresh,
-					     .text = &text,
-					     .text_max = PAGE_SIZE_MAX },
-		     err);
+	r = get_object(remote,
+		       &(struct http_request){ .target = target,
+					       .fresh = fresh,
+					       .text = &text,
+					       .text_max = PAGE_SIZE_MAX },
+		       err);
 	if (r == 0)
 		r = check_page(hash, (const uint8_t *)text.data, text.size, err);
 	if (r < 0)
@@ -295,14 +304,14 @@ static int get_table(struct source_remote *remote, const struct hash *id, uint64
 
 	text_clear(text);
 	segment_target(id, index, "table", target, sizeof(target));
-	r = http_get(remote->http,
-		     &(struct http_request){
-			     .target = target,
-			     .fresh = fresh,
-			     .text = text,
-			     .text_max = SEGMENT_HEADER_SIZE +
-					 segment_tail_size(SEGMENT_FRAME_MAX) },
-		     err);
+	r = get_object(remote,
+		       &(struct http_request){
+			       .target = target,
+			       .fresh = fresh,
+			       .text = text,
+			       .text_max = SEGMENT_HEADER_SIZE +
+					   segment_tail_size(SEGMENT_FRAME_MAX) },
+		       err);
 	if (r < 0)
 		return r;
 	return decode_table(id, index, (const uint8_t *)text_string(text), text->size,
@@ -396,12 +405,12 @@ static int get_frames(struct source_remote *remote, const struct segment_ref *se
 	used = strlen(target);
 	(void)snprintf(target + used, sizeof(target) - used,
 		       "&first=%" PRIu32 "&count=%" PRIu32, first, count);
-	r = http_get(remote->http,
-		     &(struct http_request){ .target = target,
-					     .fresh = fresh,
-					     .data = data,
-					     .data_size = size },
-		     err);
+	r = get_object(remote,
+		       &(struct http_request){ .target = target,
+					       .fresh = fresh,
+					       .data = data,
+					       .data_size = size },
+		       err);
 	if (r < 0)
 		return r;
 	atomic_fetch_add(&remote->stored, size);

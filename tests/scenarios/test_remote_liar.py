@@ -202,6 +202,11 @@ def test_older_heads_that_do_not_follow(world, between, remote):
 
     between.lie = lie
     assert remote.run('log', expect=FAILED).err
+    between.lie = only('/v1/commits', lambda status, headers, body: (404, {}, b''))
+    for commit in '0', '1':  # which is proved, and needs no head but the newest
+        result = remote.run('ls', '/tree/small', '--at', commit, expect=None)
+        assert (result.code, 'no such' in result.err) == ((FAILED, False) if commit == '0'
+                                                          else (0, False)), result
     between.lie = only('/v1/commits', lambda status, headers, body: (status, headers, b''))
     assert remote.run('log', expect=FAILED).err
 
@@ -247,6 +252,9 @@ def test_a_mount_gives_errors_and_goes_on_with_the_truth(world, between, tmp_pat
     assert "'tree/random': byte 0" in mnt.log
     between.lie = only(PAGE, lambda status, headers, body: (status, headers, b'no page'))
     assert refused(os.listdir, mnt / 'tree/many') == errno.EIO
+    between.lie = lambda *_: (404, {}, b'')
+    assert refused(os.lstat, mnt / 'tree/many/007') == errno.EIO
+    assert refused(os.listdir, mnt / '.blockframe/commits/0') == errno.EIO
     between.lie = None
     assert_same(world.tree, mnt / 'tree')
 
