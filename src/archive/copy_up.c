@@ -532,7 +532,8 @@ static int work(struct copying *copying, struct error *err)
 		r = copy_segments(copying, err);
 	if (r == 0)
 		r = copy_pages(copying, err);
-	if (r == 0 || r == -EINTR) {
+	if ((r == 0 || r == -EINTR) &&
+	    copying->report->segments + copying->report->pages > 0) {
 		int listed = appender_list(copying->appender, NULL, r < 0 ? NULL : err);
 
 		r = r < 0 ? r : listed;

@@ -10,10 +10,12 @@
 #include "archive/health_run.h"
 
 #include "archive/archive.h"
+#include "archive/copy_rescue.h"
 #include "archive/health_log.h"
 #include "archive/lock.h"
 #include "archive/outer_read.h"
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/crash_point.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -204,12 +206,16 @@ static bool stopped(void *context)
 
 /* ---- a volume ---- */
 
-/* What a volume has lost for good may be in a group of the outer code. */
+/* What a volume has lost for good may be on others as a copy, or in a group of the outer
+ * code. */
 static int rescue(void *context, uint64_t log_offset, void *data, size_t size,
 		  struct error *err)
 {
 	const struct health_run *run = context;
 
+	if (run->rescue &&
+	    copy_rescue_read(run->rescue, log_offset, data, size, NULL) == 0)
+		return 0;
 	return outer_read(archive_volumes(run->archive),
 			  &run->report->volumes[run->volume].uuid, log_offset, data, size,
 			  err);
@@ -362,6 +368,16 @@ static bool ends_run(int r)
 	return r == -EINTR || r == -ENOMEM;
 }
 
+/* Without them health does what it can. */
+static void find_copies(struct health_run *run, const struct health_volume *volume)
+{
+	struct error why = { 0 };
+
+	if (archive_config(run->archive)->volume.copies > 1 &&
+	    copy_rescue_new(run->archive, &volume->uuid, &run->rescue, &why) < 0)
+		log_debug("copies are not used: %s", why.text);
+}
+
 int health_run_volume(struct health_run *run, unsigned number, struct error *err)
 {
 	struct health_volume *volume = &run->report->volumes[number];
@@ -370,7 +386,9 @@ int health_run_volume(struct health_run *run, unsigned number, struct error *err
 
 	run->volume = number;
 	run->only = UINT64_MAX;
+	find_copies(run, volume);
 	r = scrub_and_complete(run, volume, &why);
+	copy_rescue_free(take_ptr(run->rescue));
 	run->report->bytes += volume->scrub.bytes;
 	run->report->found += volume->scrub.repairable + volume->scrub.repaired +
 			      volume->scrub.not_written + volume->scrub.lost;

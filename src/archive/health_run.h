@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 struct archive;
+struct copy_rescue;
 struct error;
 
 #define HEALTH_LEDGER_MAX 4096u /* entries that wait for the catalog */
@@ -27,8 +28,9 @@ struct health_run {
 	uint64_t flushed; /* clock_monotonic_ns(), of the last attempt */
 
 	/* The volume that is scrubbed. */
-	unsigned volume; /* in the report */
-	uint64_t only;   /* stripe offset; UINT64_MAX: all */
+	struct copy_rescue *rescue; /* its bytes on other volumes; NULL: none are known */
+	unsigned volume;            /* in the report */
+	uint64_t only;              /* stripe offset; UINT64_MAX: all */
 };
 
 /* Scrub volume number @volume of the report, whose file is known. What is wrong with the

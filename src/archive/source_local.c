@@ -27,6 +27,7 @@
 
 #include "archive/bad_places.h"
 #include "archive/outer_read.h"
+#include "archive/page_atom.h"
 #include "archive/segment_cache.h"
 #include "archive/segment_recover.h"
 #include "archive/segment_rescue.h"
@@ -98,24 +99,6 @@ static int report_failure(const struct failure *failure, const char *what,
 
 /* Pages. */
 
-static int check_page(const struct page_place *place, const struct hash *hash,
-		      const uint8_t *atom, struct error *err)
-{
-	uint32_t payload_size;
-	struct hash found;
-	unsigned kind;
-	int r;
-
-	r = skippable_get(atom, place->stored_size, &kind, &payload_size);
-	if (r < 0 || kind != place->kind ||
-	    payload_size != place->stored_size - SKIPPABLE_HEADER_SIZE)
-		return error_set(err, -EBADMSG, "other data at its place");
-	hash_bytes(atom + SKIPPABLE_HEADER_SIZE, payload_size, &found);
-	if (!hash_equal(&found, hash))
-		return error_set(err, -EBADMSG, "its hash does not match");
-	return 0;
-}
-
 /* Read the page at @place, or recover it; its payload is moved to the front of the buffer. */
 static int read_page(struct source_local *local, const struct page_place *place,
 		     const struct uuid *volume, bool recover, const struct hash *hash,
@@ -138,7 +121,7 @@ static int read_page(struct source_local *local, const struct page_place *place,
 				    err);
 	if (r < 0)
 		return r;
-	r = check_page(place, hash, atom, err);
+	r = page_atom_check(place, hash, atom, err);
 	if (r < 0)
 		return r;
 	size -= SKIPPABLE_HEADER_SIZE;

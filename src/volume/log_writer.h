@@ -99,14 +99,12 @@ int log_place_group(struct log_writer *writer, struct group *group, struct error
 int log_write_record(struct log_writer *writer, enum stripe_kind kind, bool checkpoint,
 		     const char *head, const char *info, struct error *err);
 
-/* The same in two halves, so that several logs can be written to at the same time: the first
- * queues what the second waits for. Nothing else is called in between. */
+/* In two halves, for several logs at a time: the first queues what the second waits for. */
 int log_begin_record(struct log_writer *writer, enum stripe_kind kind, bool checkpoint,
 		     const char *head, const char *info, struct error *err);
 int log_end_record(struct log_writer *writer, struct error *err);
 
-/* Close the open data stripe and make it durable, without a record: until one lists it, it
- * is a tail. In two halves, likewise. */
+/* Close the open data stripe and make it durable, without a record; in two halves, too. */
 int log_begin_flush(struct log_writer *writer, struct error *err);
 int log_end_flush(struct log_writer *writer, struct error *err);
 

@@ -162,7 +162,7 @@ def test_a_kill_in_a_commit_leaves_all_or_nothing(program, tmp_path, seed, rng, 
     shutil.copytree(places.second, places.folder / 'base-second')
     killed = 0
     for point in COMMIT_POINTS:
-        for nth in range(1, count(2, 6) + 1):
+        for nth in range(1, count(1, 6) + 1):
             remove(places.archive.path)
             remove(places.second)
             shutil.copytree(base, places.archive.path)
@@ -185,7 +185,7 @@ def test_a_kill_in_a_commit_leaves_all_or_nothing(program, tmp_path, seed, rng, 
             places.archive.restore(places.folder / 'out')
             assert_same(pending, places.folder / 'out/tree')
             remove(places.folder / 'out')
-    assert killed >= (8 if first else 6)
+    assert killed >= 4
 
 
 @pytest.mark.parametrize('point', ['archive.copies.batch', 'archive.copies.head',
@@ -202,7 +202,7 @@ def test_a_kill_in_catching_up_is_gone_on_from(program, tmp_path, seed, rng, cou
         places.history.commit(expect=PARTIAL)
     places.back()
     killed = 0
-    for nth in range(1, count(3, 20)):
+    for nth in range(1, count(2, 20)):
         result = places.archive.run('health', expect=ANYTHING,
                                     env={'BLOCKFRAME_CRASH_AT': f'{point}:{nth}'})
         killed += result.code == KILLED
@@ -334,3 +334,25 @@ def test_volumes_are_begun_sealed_and_retired(program, tmp_path, seed, rng):
         places.archive.run('volume', 'retire', number, expect=(DONE, FAILED))
     result = places.archive.run('volume', 'retire', '1', expect=4)
     assert '--force' in result.err
+
+
+@pytest.mark.main
+def test_health_repairs_from_the_other_copy(places, rng):
+    """More than the parity of a stripe can give: the volume is as it was afterwards."""
+    write_file(f'{places.tree}/large', rng.randbytes(12 * MIB))
+    places.history.commit()
+    places.change(rng)
+    places.history.commit()
+    second, = places.files(1)
+    before = second.read_bytes()
+    # Half of the data extents of the stripe, every second leaf's worth; no parity.
+    with open(second, 'r+b') as volume:
+        for offset in range(len(before) // 5, len(before) // 2, 131_072):
+            volume.seek(offset)
+            if any(before[offset:offset + 65_536]):
+                volume.write(bytes(65_536))
+    places.archive.run('health', '--check', expect=PARTIAL)
+    places.archive.run('health', expect=PARTIAL)
+    assert second.read_bytes() == before
+    places.archive.run('health')
+    places.check()
