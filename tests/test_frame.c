@@ -335,8 +335,41 @@ static void every_prefix_is_decoded_alone(void **state)
 		for (size_t have = 20; have < size; have += size / 50)
 			check_prefix(size, have, FRAME_SIZE_MAX, false);
 		/* The first block is complete where the second one begins. */
-		check_prefix(size, size - 20, FRAME_BLOCK_SIZE, true);
+		check_prefix(size, size - 20, i == 0 ? FRAME_PART_SIZE : FRAME_BLOCK_SIZE,
+			     true);
 		check_round_trip(sizeof(content), size);
+	}
+}
+
+/* Where block @n of the encoded frame ends, which has a header of 9 bytes. */
+static size_t end_of_block(unsigned n)
+{
+	size_t end = 9;
+
+	for (unsigned i = 0; i <= n; i++)
+		end += 3 +
+		       ((encoded[end] | encoded[end + 1] << 8 | encoded[end + 2] << 16) >>
+			3);
+	return end;
+}
+
+static void a_part_takes_nothing_that_is_behind_it(void **state)
+{
+	const unsigned count = FRAME_SIZE_MAX / FRAME_PART_SIZE;
+	size_t size;
+
+	(void)state;
+	fill_text(content, sizeof(content));
+	size = encode(sizeof(content), NULL);
+	assert_int_equal(end_of_block(count - 1), size);
+	for (unsigned n = 0; n + 1 < count; n++) {
+		size_t end = end_of_block(n);
+		uint8_t header = encoded[end];
+
+		check_prefix(size, end, (n + 1) * FRAME_PART_SIZE, true);
+		encoded[end] = 0xff; /* the next block's type is reserved */
+		check_prefix(size, size, (n + 1) * FRAME_PART_SIZE, true);
+		encoded[end] = header;
 	}
 }
 
@@ -426,6 +459,7 @@ int main(void)
 		cmocka_unit_test(two_frames_and_skippable_frames_are_refused),
 		cmocka_unit_test(a_stored_frame_is_recognised_by_its_headers_alone),
 		cmocka_unit_test(every_prefix_is_decoded_alone),
+		cmocka_unit_test(a_part_takes_nothing_that_is_behind_it),
 		cmocka_unit_test(a_prefix_of_another_size_or_of_damage_is_refused),
 		cmocka_unit_test(what_has_a_stored_frames_size_must_be_one),
 		cmocka_unit_test(arguments_out_of_range_are_refused),

@@ -328,7 +328,7 @@ static void a_lost_leaf_of_a_compressed_frame_leaves_what_is_in_front(void **sta
 	pack->lost_end = pack->lost + 10;
 	for (unsigned i = 0; i < 2; i++) /* in order, and at random */
 		check_pages(t, TEXT + i * PAGE, 2 * FRAME - i * PAGE,
-			    TEXT + FRAME_BLOCK_SIZE, TEXT + FRAME);
+			    TEXT + FRAME - FRAME_PART_SIZE, TEXT + FRAME);
 	check_pages(t, 0, TEXT, 0, 0);
 }
 

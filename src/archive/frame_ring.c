@@ -56,8 +56,8 @@ struct frame_ring {
 static uint64_t encoder_size(int level)
 {
 	if (level <= 4)
-		return 1100 * 1024;
-	return level <= 9 ? 3700 * 1024 : 5600 * 1024;
+		return (level <= 3 ? 1600 : 1900) * 1024;
+	return level <= 9 ? 4200 * 1024 : 6000 * 1024;
 }
 
 static size_t buffer_step(uint32_t frame_size)

@@ -32,9 +32,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOAD_BATCH 8u                  /* frames: 2 MiB of content in the largest ones */
-#define LOSS_GRAIN 4096u               /* bytes: a page of the kernel's cache */
-#define FIRST_BLOCK_SAVING (32u << 10) /* stored bytes: half a leaf */
+#define LOAD_BATCH 8u            /* frames: 2 MiB of content in the largest ones */
+#define LOSS_GRAIN 4096u         /* bytes: a page of the kernel's cache */
+#define FRONT_SAVING (32u << 10) /* stored bytes: half a leaf */
 
 struct segment_reader {
 	struct source *source;     /* borrowed */
@@ -264,6 +264,12 @@ static uint32_t read_good_start(struct segment_reader *reader,
 	return good;
 }
 
+/* Where the last part ends of those that hold @end bytes of a frame's content. */
+static size_t parts_end(size_t end)
+{
+	return (end + FRAME_PART_SIZE - 1) / FRAME_PART_SIZE * FRAME_PART_SIZE;
+}
+
 /* Decode @stored up to the range's end. If that does not get so far, the range's size is
  * then less; -EBADMSG if nothing of it is left. */
 static int decode_part(struct segment_reader *reader, struct reading_range *range,
@@ -275,10 +281,10 @@ static int decode_part(struct segment_reader *reader, struct reading_range *rang
 	int r;
 
 	reader->last_size = 0;
-	/* All of it decodes in one go, and few frames have more than two blocks. */
+	if (parts_end(end) >= content_size)
+		end = content_size; /* it decodes faster in one go */
 	r = frame_decode_prefix(reader->decoder, stored, stored_size, reader->last.data,
-				end > FRAME_BLOCK_SIZE ? content_size : end, content_size,
-				&got, err);
+				end, content_size, &got, err);
 	if (r < 0)
 		return r;
 	reader->last.key = key_of(reader, range->number);
@@ -287,25 +293,26 @@ static int decode_part(struct segment_reader *reader, struct reading_range *rang
 		return error_set(err, -EBADMSG, "frame %" PRIu32 " ends early",
 				 range->number);
 	reader->counters.partial++;
-	if (got < end)
+	if (got < range->skip + range->size)
 		range->size = got - range->skip;
 	memcpy(range->data, reader->last.data + range->skip, range->size);
 	return 0;
 }
 
-/* Try the range with the stored bytes that its first block is likely to take: a sixteenth more
- * than its share. Only where that saves leaves. */
-static bool read_first_block(struct segment_reader *reader, struct reading_range *range)
+/* Try the range with the stored bytes that its parts and those in front of it are likely to
+ * take: a sixteenth of the frame more than their share, which is not enough for one in twenty.
+ * Only where that saves leaves. */
+static bool read_front(struct segment_reader *reader, struct reading_range *range)
 {
 	const struct segment_frame *frame = frame_at(reader, range->number);
-	uint64_t share = (uint64_t)frame->stored_size * FRAME_BLOCK_SIZE;
+	uint64_t share =
+		(uint64_t)frame->stored_size * parts_end(range->skip + range->size);
 	uint32_t likely =
 		(uint32_t)(share / frame->content_size) + frame->stored_size / 16;
 	struct reading_range all = *range;
 	uint8_t *stored;
 
-	if (range->skip + range->size > FRAME_BLOCK_SIZE ||
-	    likely + FIRST_BLOCK_SAVING > frame->stored_size)
+	if (likely + FRONT_SAVING > frame->stored_size)
 		return false;
 	stored = stored_run_scratch(&reader->run);
 	return source_part(reader->source, reader->segment, frame->stored_offset, likely,
@@ -320,7 +327,7 @@ static int read_part(struct segment_reader *reader, struct reading_range *range,
 	const uint8_t *stored;
 	int r;
 
-	if (read_first_block(reader, range))
+	if (read_front(reader, range))
 		return 0;
 	r = stored_run_get(&reader->run, reader->segment, range->number, 0, &stored, err);
 	if (r < 0)
@@ -490,8 +497,8 @@ static int read_rest(struct segment_reader *reader, uint32_t position, uint8_t *
 	}
 	if (stored_run_holds(&reader->run, range.number))
 		return -EBADMSG; /* it was read, and is not what was committed */
-	if (frame->stored_size == 0 || range.skip >= FRAME_BLOCK_SIZE)
-		return -EBADMSG; /* the last block of a frame needs all of it */
+	if (frame->stored_size == 0 || parts_end(range.skip + 1) >= frame->content_size)
+		return -EBADMSG; /* the last part of a frame needs all of it */
 	stored = stored_run_scratch(&reader->run);
 	stored_size = read_good_start(reader, frame, stored);
 	if (stored_size == 0)

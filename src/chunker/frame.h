@@ -24,6 +24,8 @@ enum {
 	FRAME_STORED_MAX = FRAME_SIZE_MAX + 15, /* bytes: frame_bound(FRAME_SIZE_MAX) */
 	FRAME_BLOCK_SIZE =
 		128 * 1024, /* bytes of content in each raw block but the last */
+	FRAME_PART_SIZE =
+		64 * 1024, /* bytes of content in each compressed block, at most */
 	FRAME_LEVEL_MIN = -7,
 	FRAME_LEVEL_MAX = 22,
 };
@@ -34,7 +36,7 @@ enum {
 size_t frame_bound(size_t content_size);
 
 /* @level is zstd's, FRAME_LEVEL_MIN .. FRAME_LEVEL_MAX. The caller frees *@out. Its
- * memory grows with the first frames: 1.0 MiB at level 3, 5.3 MiB at 22 (frame.c).
+ * memory grows with the first frames: 1.5 MiB at level 3, 5.8 MiB at 22 (frame.c).
  * -EINVAL for another level, -ENOMEM. */
 int frame_encoder_new(int level, struct frame_encoder **out, struct error *err);
 void frame_encoder_free(struct frame_encoder *encoder);
@@ -84,7 +86,8 @@ int frame_decode(struct frame_decoder *decoder, const uint8_t *in, size_t size,
 
 /* As frame_decode(), but only the first @prefix_size <= @content_size bytes of the content,
  * and @in may end early: *prefix_out bytes are at @out, fewer than asked for only if @in did.
- * Blocks (128 KiB of content) behind the prefix are not decoded. The first use makes the
+ * Blocks (FRAME_PART_SIZE, in frames of older writers 128 KiB) behind the prefix are not
+ * decoded. The first use makes the
  * decoder grow by FRAME_PREFIX_MEMORY. */
 #define FRAME_PREFIX_MEMORY (768u << 10) /* bytes */
 int frame_decode_prefix(struct frame_decoder *decoder, const uint8_t *in, size_t size,
