@@ -180,6 +180,49 @@ static void a_lost_leaf_that_comes_back_is_read_at_once(void **state)
 	}
 }
 
+/* Make noise of the first table page of every extent, as it was to @saved, or take it back. */
+static void spoil_tables(struct image *image, const struct stripe_info *info,
+			 uint8_t (*saved)[PAGE_SIZE_BYTES], bool spoil)
+{
+	for (unsigned i = 0; i < stripe_extent_count(info); i++) {
+		uint64_t offset = extent_offset(info, i) + PAGE_SIZE_BYTES;
+
+		if (spoil)
+			memcpy(saved[i], image->bytes + offset, PAGE_SIZE_BYTES);
+		if (spoil)
+			image_noise(image, offset, PAGE_SIZE_BYTES, i);
+		else
+			image_fill(image, offset, saved[i], PAGE_SIZE_BYTES);
+	}
+}
+
+static void a_lost_table_is_looked_at_and_not_tried_again(void **state)
+{
+	uint8_t saved[64][PAGE_SIZE_BYTES];
+	const struct stripe_info *info;
+	struct log_reader *reader;
+	struct image image;
+
+	(void)state;
+	make_volume(&image);
+	info = &image.stripes[1];
+	reader = open_reader(&image);
+	spoil_tables(&image, info, saved, true);
+	image_noise(&image, entry_offset(info, 0, 1), LEAF_SIZE, 9); /* not from leaves */
+	assert_true(cost_of_reading(&image, reader, info, -EBADMSG) > 4 * LEAF_SIZE);
+	for (unsigned i = 0; i < 10; i++)
+		assert_in_range(cost_of_reading(&image, reader, info, -EBADMSG), 0,
+				extent_page_count(info, 0) * PAGE_SIZE_BYTES);
+	/* It reads differently, and then well. */
+	image_noise(&image, extent_offset(info, 0) + PAGE_SIZE_BYTES, PAGE_SIZE_BYTES,
+		    77);
+	assert_true(cost_of_reading(&image, reader, info, -EBADMSG) > 4 * LEAF_SIZE);
+	spoil_tables(&image, info, saved, false);
+	(void)cost_of_reading(&image, reader, info, 0);
+	log_reader_free(reader);
+	image_done(&image);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +232,7 @@ int main(void)
 		cmocka_unit_test(
 			a_known_loss_is_tried_again_when_the_leaf_reads_differently),
 		cmocka_unit_test(a_lost_leaf_that_comes_back_is_read_at_once),
+		cmocka_unit_test(a_lost_table_is_looked_at_and_not_tried_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

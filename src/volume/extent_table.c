@@ -75,6 +75,24 @@ static bool verify(const struct stripe_view *view, unsigned extent,
 	return table->verified;
 }
 
+/* The table pages of @extent, as they are on the medium, to @bytes, which has room for the
+ * header page too: that one is not read. */
+static int read_bytes(struct stripe_view *view, unsigned extent, uint8_t *bytes,
+		      struct error *err)
+{
+	return view_read(view, extent_offset(view->info, extent) + PAGE_SIZE_BYTES,
+			 bytes + PAGE_SIZE_BYTES,
+			 extent_page_count(view->info, extent) - 1, NULL, err);
+}
+
+static void hash_pages(const struct stripe_view *view, unsigned extent,
+		       const uint8_t *bytes, struct hash *hash_out)
+{
+	size_t pages = extent_page_count(view->info, extent) - 1;
+
+	hash_bytes(bytes + PAGE_SIZE_BYTES, pages * PAGE_SIZE_BYTES, hash_out);
+}
+
 /* The table pages among the extent's pages, which are at @bytes. */
 static void take_pages(const struct stripe_view *view, unsigned extent,
 		       const uint8_t *bytes, struct extent_table *table)
@@ -248,6 +266,8 @@ int extent_table_from(struct stripe_view *view, unsigned extent, const uint8_t *
 			return r;
 		if (table->verified)
 			write_back_pages(view, extent, table, bytes);
+		else
+			hash_pages(view, extent, bytes, &table->found);
 	}
 	*table_out = take_ptr(table);
 	return 0;
@@ -262,8 +282,21 @@ int extent_table_load(struct stripe_view *view, unsigned extent,
 
 	if (!bytes)
 		return error_set_errno(err, -ENOMEM, "table of extent %u", extent);
-	/* All but the header page, which nobody looks at here. */
-	r = view_read(view, extent_offset(view->info, extent) + PAGE_SIZE_BYTES,
-		      bytes + PAGE_SIZE_BYTES, pages - 1, NULL, err);
+	r = read_bytes(view, extent, bytes, err);
 	return r < 0 ? r : extent_table_from(view, extent, bytes, table_out, err);
+}
+
+int extent_table_look(struct stripe_view *view, unsigned extent, struct hash *found_out,
+		      struct error *err)
+{
+	unsigned pages = extent_page_count(view->info, extent);
+	autofree uint8_t *bytes = malloc((size_t)PAGE_SIZE_BYTES * pages);
+	int r;
+
+	if (!bytes)
+		return error_set_errno(err, -ENOMEM, "table of extent %u", extent);
+	r = read_bytes(view, extent, bytes, err);
+	if (r == 0)
+		hash_pages(view, extent, bytes, found_out);
+	return r;
 }

@@ -6,6 +6,7 @@
  * Threads: a loaded table is immutable and counted; references may be shared.
  */
 #include "base/cleanup.h"
+#include "merkle/hash.h"
 #include "volume/page.h"
 
 #include <stdbool.h>
@@ -19,7 +20,8 @@ struct extent_table {
 	bool verified; /* matches the extent's hash (in a view that is not authentic: all its
 			 * pages are whole and in place). If not, the entries of the pages in
 			 * @known are a hint, nothing more */
-	uint32_t known; /* bit per table page, from bit 1 */
+	uint32_t known;    /* bit per table page, from bit 1 */
+	struct hash found; /* if it is not verified: of its pages as they were read */
 	unsigned count;
 	struct leaf_entry entries[]; /* @count, aligned to 1 */
 };
@@ -35,6 +37,11 @@ int extent_table_load(struct stripe_view *view, unsigned extent,
  * zeroes where they could not be. */
 int extent_table_from(struct stripe_view *view, unsigned extent, const uint8_t *bytes,
 		      struct extent_table **table_out, struct error *err);
+
+/* The hash of the extent's table pages as they are on the medium now. -ENOMEM, or what the
+ * medium said. */
+int extent_table_look(struct stripe_view *view, unsigned extent, struct hash *found_out,
+		      struct error *err);
 
 struct extent_table *extent_table_ref(struct extent_table *table);
 void extent_table_free(

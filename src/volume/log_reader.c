@@ -401,14 +401,53 @@ static int read_payload(const struct source *source, uint32_t from, uint32_t siz
 	return 0;
 }
 
-/* The same, having found the extent's table. */
+/* Payload bytes [from, from + size) of the extent are lost with its table. */
+static void lose_extent(const struct source *source, uint32_t from, uint32_t size,
+			bool known)
+{
+	struct job *job = source->job;
+	struct stripe_view *view = source->view;
+	uint64_t offset = extent_offset(view->info, source->extent);
+
+	if (job->lost_size == 0)
+		(void)error_set(
+			job->err, -EBADMSG,
+			"volume '%s': byte %llu (stripe %llu, extent %u): the table is"
+			" beyond repair or not what the record says",
+			view->backend->name, (unsigned long long)offset,
+			(unsigned long long)view->info->number, source->extent);
+	view->tally.leaves_lost += (from + size - 1) / LEAF_SIZE - from / LEAF_SIZE + 1;
+	write_back_lost(view->write_back, REPAIR_PAGE, offset,
+			PAGE_SIZE_BYTES * extent_page_count(view->info, source->extent),
+			known);
+	note_lost(source, from, from + size);
+}
+
+/* Whether the extent's table was beyond repair a moment ago and is as it was then. */
+static bool table_is_lost(const struct source *source)
+{
+	struct stripe_view *view = source->view;
+	struct lost_leaves *lost = &source->job->reader->lost;
+	struct lost_leaf key = { .offset = extent_offset(view->info, source->extent) };
+
+	return lost_leaves_have_at(lost, key.offset) &&
+	       extent_table_look(view, source->extent, &key.found, NULL) == 0 &&
+	       lost_leaves_have(lost, &key);
+}
+
+/* Payload bytes [from, from + size) of the extent, having found its table. */
 static int read_extent(struct source *source, uint32_t from, uint32_t size, uint8_t *data)
 {
 	struct job *job = source->job;
 	struct stripe_view *view = source->view;
 	autoptr(extent_table) table = NULL;
+	struct lost_leaf key = { .offset = extent_offset(view->info, source->extent) };
 	int r;
 
+	if (table_is_lost(source)) {
+		lose_extent(source, from, size, true);
+		return 0;
+	}
 	r = table_cache_get(job->reader->tables, view, source->extent, &table, job->err);
 	if (r < 0)
 		return r;
@@ -416,20 +455,9 @@ static int read_extent(struct source *source, uint32_t from, uint32_t size, uint
 		source->table = table;
 		return read_payload(source, from, size, data);
 	}
-
-	if (job->lost_size == 0)
-		(void)error_set(
-			job->err, -EBADMSG,
-			"volume '%s': byte %llu (stripe %llu, extent %u): the table is"
-			" beyond repair or not what the record says",
-			view->backend->name,
-			(unsigned long long)extent_offset(view->info, source->extent),
-			(unsigned long long)view->info->number, source->extent);
-	view->tally.leaves_lost += (from + size - 1) / LEAF_SIZE - from / LEAF_SIZE + 1;
-	write_back_lost(
-		view->write_back, REPAIR_PAGE, extent_offset(view->info, source->extent),
-		PAGE_SIZE_BYTES * extent_page_count(view->info, source->extent), false);
-	note_lost(source, from, from + size);
+	key.found = table->found;
+	lost_leaves_add(&job->reader->lost, &key);
+	lose_extent(source, from, size, false);
 	return 0;
 }
 

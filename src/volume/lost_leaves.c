@@ -49,3 +49,14 @@ bool lost_leaves_have(struct lost_leaves *lost, const struct lost_leaf *leaf)
 	i = find_locked(lost, leaf);
 	return i < LOST_LEAVES_MAX && lost->until[i] > now;
 }
+
+bool lost_leaves_have_at(struct lost_leaves *lost, uint64_t offset)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	mutex_scope(&lost->mutex);
+	for (unsigned i = 0; i < LOST_LEAVES_MAX; i++)
+		if (lost->until[i] > now && lost->leaves[i].offset == offset)
+			return true;
+	return false;
+}
