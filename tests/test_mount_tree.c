@@ -2,6 +2,7 @@
 /* What the mount answers to look-ups, listings and reads, without a kernel in between. */
 #include "archive/archive.h"
 #include "archive/read_health.h"
+#include "archive/read_pieces.h"
 #include "catalog/catalog.h"
 #include "catalog/history.h"
 #include "mount/bare_inodes.h"
@@ -100,21 +101,37 @@ static struct found must_find(struct mounted *m, const char *path)
 	return found;
 }
 
+/* The file's content is @text. */
+static void assert_reads(struct file *file, const char *text)
+{
+	uint8_t buffer[64 + READ_PIECES_SLACK];
+	struct read_pieces pieces;
+	char data[64] = "";
+	size_t size = 0;
+
+	read_pieces_init(&pieces, buffer);
+	assert_int_equal(file_read(file, 0, &pieces, sizeof(data) - 1), 0);
+	assert_in_range(pieces.size, 0, sizeof(data) - 1);
+	for (unsigned i = 0; i < pieces.count; i++) {
+		memcpy(data + size, pieces.pieces[i].data, pieces.pieces[i].size);
+		size += pieces.pieces[i].size;
+	}
+	read_pieces_done(&pieces);
+	assert_int_equal(size, strlen(text));
+	assert_string_equal(data, text);
+}
+
 /* The whole content of @path, as text. */
 static void assert_text(struct mounted *m, const char *path, const char *text)
 {
 	struct found found = must_find(m, path);
 	autorequest request = { 0 };
 	autoptr(file) file = NULL;
-	char data[64] = "";
-	size_t size = 0;
 
 	assert_int_equal(request_begin(&request, &m->fs), 0);
 	assert_int_equal(file_open(&request, &found.inode, &file), 0);
 	request_end(&request);
-	assert_int_equal(file_read(file, 0, data, sizeof(data) - 1, &size), 0);
-	assert_int_equal(size, strlen(text));
-	assert_string_equal(data, text);
+	assert_reads(file, text);
 	assert_int_equal(found.stat.st_size, strlen(text));
 }
 
@@ -267,8 +284,6 @@ static void new_content_has_a_new_inode_and_an_open_file_keeps_the_old(void **st
 	autorequest request = { 0 };
 	autoptr(file) file = NULL;
 	struct found old, same, folder;
-	char data[8] = "";
-	size_t size = 0;
 
 	source_text(&m->f, "a", "old");
 	commit_fixture_commit(&m->f);
@@ -282,8 +297,7 @@ static void new_content_has_a_new_inode_and_an_open_file_keeps_the_old(void **st
 	assert_true(must_find(m, "src/a").stat.st_ino != old.stat.st_ino);
 	assert_int_equal(must_find(m, "src").stat.st_ino, folder.stat.st_ino);
 	assert_text(m, "src/a", "new!");
-	assert_int_equal(file_read(file, 0, data, sizeof(data), &size), 0);
-	assert_string_equal(data, "old");
+	assert_reads(file, "old");
 
 	/* Whoever still has the number gets what it stands for. */
 	assert_int_equal(look_up_inode(&request, &old.inode, &same), 0);

@@ -3,6 +3,7 @@
  * lost, nobody waiting for a medium that is not theirs.
  */
 #include "archive/open_file.h"
+#include "archive/read_pieces.h"
 #include "archive/read_service.h"
 #include "base/budget.h"
 #include "base/log_subject.h"
@@ -110,6 +111,38 @@ static bool reads_right(struct serving_test *t, unsigned file, uint64_t offset,
 	       memcmp(buf, t->source.packs[file].bytes + offset, want) == 0;
 }
 
+/* Whether the pieces together are what the file has at @offset. */
+static bool pieces_are_right(struct serving_test *t, unsigned file, uint64_t offset,
+			     const struct read_pieces *pieces)
+{
+	const uint8_t *content = t->source.packs[file].bytes + offset;
+	size_t size = 0;
+
+	for (unsigned i = 0; i < pieces->count; i++) {
+		const struct read_piece *piece = &pieces->pieces[i];
+
+		if (memcmp(piece->data, content + size, piece->size) != 0)
+			return false;
+		size += piece->size;
+	}
+	return size == pieces->size;
+}
+
+/* As reads_right(), with what is lent; @buf has room for as much more as that takes. */
+static bool lends_right(struct serving_test *t, unsigned file, uint64_t offset,
+			size_t size, uint8_t *buf)
+{
+	size_t want = size > PACK_SIZE - offset ? (size_t)(PACK_SIZE - offset) : size;
+	struct read_pieces pieces;
+	bool right;
+
+	read_pieces_init(&pieces, buf);
+	right = open_file_lend(t->files[file], offset, &pieces, size, NULL) == 0 &&
+		pieces.size == want && pieces_are_right(t, file, offset, &pieces);
+	read_pieces_done(&pieces);
+	return right;
+}
+
 static void check(struct serving_test *t, uint64_t offset, size_t size)
 {
 	uint8_t *buf = malloc(size);
@@ -128,14 +161,16 @@ static uint32_t next_random(uint32_t *seed)
 /* Ranges of all sizes at all places; false if one came out wrong. */
 static bool read_at_random(struct serving_test *t, uint32_t seed, unsigned count)
 {
-	uint8_t *buf = malloc(1 << 20);
+	uint8_t *buf = malloc((1 << 20) + READ_PIECES_SLACK);
 	bool right = buf != NULL;
 
 	for (unsigned i = 0; right && i < count; i++) {
 		unsigned file = next_random(&seed) % PACK_COUNT;
 		size_t size = next_random(&seed) % (1u << next_random(&seed) % 21) + 1;
+		uint64_t offset = next_random(&seed) % PACK_SIZE;
 
-		right = reads_right(t, file, next_random(&seed) % PACK_SIZE, size, buf);
+		right = i % 2 ? lends_right(t, file, offset, size, buf)
+			      : reads_right(t, file, offset, size, buf);
 	}
 	free(buf);
 	return right;
@@ -155,6 +190,73 @@ static bool read_in_order(struct serving_test *t, unsigned file, size_t step)
 static void every_range_has_its_bytes(void **state)
 {
 	assert_true(read_at_random(*state, 1, 400));
+}
+
+static void what_is_lent_stays_while_others_read(void **state)
+{
+	struct serving_test *t = *state;
+	const size_t size = 2 * FRAME;
+	uint8_t *buf = malloc(size + READ_PIECES_SLACK);
+	struct read_pieces pieces;
+	unsigned frames = 0;
+
+	stop(t);
+	start(t, 2, 2 << 20);
+	read_pieces_init(&pieces, buf);
+	assert_int_equal(open_file_lend(t->files[0], TEXT, &pieces, size, NULL), 0);
+	for (unsigned i = 0; i < pieces.count; i++)
+		frames += pieces.pieces[i].frame != NULL;
+	assert_int_equal(frames, 2);
+	for (unsigned file = 0; file < PACK_COUNT; file++)
+		assert_true(read_in_order(t, file, 100000));
+	assert_int_equal(pieces.size, size);
+	assert_true(pieces_are_right(t, 0, TEXT, &pieces));
+	read_pieces_done(&pieces);
+	free(buf);
+}
+
+static void stored_content_is_lent_where_it_was_read_to(void **state)
+{
+	struct serving_test *t = *state;
+	uint8_t *buf = malloc(2 * FRAME + READ_PIECES_SLACK);
+	const uint8_t *at = buf;
+	struct read_pieces pieces;
+
+	read_pieces_init(&pieces, buf);
+	assert_int_equal(open_file_lend(t->files[0], NOISE, &pieces, 2 * FRAME, NULL), 0);
+	assert_true(pieces_are_right(t, 0, NOISE, &pieces));
+	assert_int_equal(pieces.count, 2 * FRAME / FRAME_BLOCK_SIZE);
+	for (unsigned i = 0; i < pieces.count; i++) {
+		assert_true(pieces.pieces[i].data >= at);
+		at = pieces.pieces[i].data + pieces.pieces[i].size;
+		assert_true(at <= buf + 2 * FRAME + READ_PIECES_SLACK);
+	}
+	read_pieces_done(&pieces);
+	free(buf);
+}
+
+static void what_is_lent_stops_in_front_of_a_loss(void **state)
+{
+	struct serving_test *t = *state;
+	struct memory_pack *pack = &t->source.packs[0];
+	uint8_t *buf = malloc((1 << 20) + READ_PIECES_SLACK);
+	struct read_pieces pieces;
+
+	pack->lost = pack->frames[NOISE / FRAME].stored_offset +
+		     (uint32_t)frame_stored_offset(FRAME, 20 * PAGE);
+	pack->lost_end = pack->lost + (64 << 10);
+	read_pieces_init(&pieces, buf);
+	assert_int_equal(
+		open_file_lend(t->files[0], NOISE - FRAME, &pieces, 1 << 20, NULL), 0);
+	assert_int_equal(pieces.size, FRAME + 20 * PAGE);
+	assert_true(pieces_are_right(t, 0, NOISE - FRAME, &pieces));
+	read_pieces_done(&pieces);
+	read_pieces_init(&pieces, buf);
+	assert_int_equal(
+		open_file_lend(t->files[0], NOISE + 20 * PAGE, &pieces, PAGE, NULL),
+		-EBADMSG);
+	read_pieces_done(&pieces);
+	free(buf);
 }
 
 static void nothing_is_behind_the_end(void **state)
@@ -393,6 +495,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(every_range_has_its_bytes),
+		TEST(what_is_lent_stays_while_others_read),
+		TEST(stored_content_is_lent_where_it_was_read_to),
+		TEST(what_is_lent_stops_in_front_of_a_loss),
 		TEST(nothing_is_behind_the_end),
 		TEST(no_room_for_a_cache_is_no_error),
 		TEST(many_threads_read_what_is_there),

@@ -280,60 +280,82 @@ static void read_on(struct open_file *file, struct outlook *outlook, uint64_t me
 	outlook->ahead = outlook->ahead_end; /* once is enough */
 }
 
-/* Read at most to the end of a piece; *n_out bytes, also on failure. */
-static int read_piece(struct open_file *file, uint64_t offset, uint8_t *data, size_t size,
-		      struct outlook *outlook, size_t *n_out, struct error *err)
+/* Where bytes go that are read. */
+struct target {
+	uint8_t *data;              /* the next of them, or ... */
+	struct read_pieces *pieces; /* ... if not NULL */
+	size_t done;                /* bytes */
+};
+
+/* Read at most @size bytes, at most to the end of a piece. */
+static int read_piece(struct open_file *file, uint64_t offset, size_t size,
+		      struct outlook *outlook, struct target *target, struct error *err)
 {
 	struct segment_reader *reader;
 	struct content_piece piece;
-	uint64_t left;
+	uint64_t end = offset + size;
 	int r;
 
-	*n_out = 0;
 	r = take_reader(file, offset, &piece, &reader, err);
 	if (r < 0)
 		return r;
 	read_on(file, outlook, segment_reader_segment(reader)->medium);
-	left = piece.offset + piece.size - offset;
-	if (size > left)
-		size = (size_t)left;
-	while (r == 0 && *n_out < size) {
+	if (end > piece.offset + piece.size)
+		end = piece.offset + piece.size;
+	while (r == 0 && offset < end) {
+		uint32_t position = content_position(&piece, offset);
 		size_t n;
 
-		r = segment_reader_read(reader, content_position(&piece, offset + *n_out),
-					data + *n_out, size - *n_out, outlook->want, &n,
-					err);
-		if (r == 0)
-			*n_out += n;
+		if (target->pieces)
+			r = segment_reader_lend(reader, position, target->pieces,
+						(size_t)(end - offset), outlook->want, &n,
+						err);
+		else
+			r = segment_reader_read(
+				reader, position, target->data + target->done,
+				(size_t)(end - offset), outlook->want, &n, err);
+		if (r < 0)
+			break;
+		offset += n;
+		target->done += n;
 	}
 	reader_pool_give(read_service_readers(file->service), reader);
 	return r;
 }
 
-int open_file_read(struct open_file *file, uint64_t offset, void *data, size_t size,
-		   size_t *size_out, struct error *err)
+static int read_to(struct open_file *file, uint64_t offset, size_t size,
+		   struct target *target, struct error *err)
 {
 	struct outlook outlook;
-	uint8_t *out = data;
-	size_t done = 0;
 	int r = 0;
 
-	if (offset >= file->content->size) {
-		*size_out = 0;
+	if (offset >= file->content->size)
 		return 0;
-	}
 	if (size > file->content->size - offset)
 		size = (size_t)(file->content->size - offset);
 	outlook = note_read(file, offset, size);
-	while (r == 0 && done < size) {
-		size_t n;
+	while (r == 0 && target->done < size)
+		r = read_piece(file, offset + target->done, size - target->done, &outlook,
+			       target, err);
+	return target->done > 0 ? 0 : r;
+}
 
-		r = read_piece(file, offset + done, out + done, size - done, &outlook, &n,
-			       err);
-		done += n;
-	}
-	if (done == 0 && r < 0)
-		return r;
-	*size_out = done;
-	return 0;
+int open_file_read(struct open_file *file, uint64_t offset, void *data, size_t size,
+		   size_t *size_out, struct error *err)
+{
+	struct target target = { .data = data };
+	int r;
+
+	r = read_to(file, offset, size, &target, err);
+	if (r == 0)
+		*size_out = target.done;
+	return r;
+}
+
+int open_file_lend(struct open_file *file, uint64_t offset, struct read_pieces *pieces,
+		   size_t size, struct error *err)
+{
+	struct target target = { .pieces = pieces };
+
+	return read_to(file, offset, size, &target, err);
 }

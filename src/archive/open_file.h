@@ -16,6 +16,7 @@ struct error;
 struct manifest;
 struct manifest_xattr;
 struct open_file;
+struct read_pieces;
 struct read_service;
 
 /* Reads nothing yet. @manifest (of a file) is copied from; @service is borrowed and outlives
@@ -42,3 +43,8 @@ uint64_t open_file_size(const struct open_file *file);
  * attached (the text names it). Other errors as they come, -EIO, -ENOMEM. */
 int open_file_read(struct open_file *file, uint64_t offset, void *data, size_t size,
 		   size_t *size_out, struct error *err);
+/* The same, as @pieces, which are empty and have a buffer for @size bytes: pieces->size is
+ * what was read. The caller calls read_pieces_done() in any case, before the file's service
+ * ends. */
+int open_file_lend(struct open_file *file, uint64_t offset, struct read_pieces *pieces,
+		   size_t size, struct error *err);

@@ -20,6 +20,8 @@
  */
 #include "archive/segment_reader.h"
 
+#include "archive/read_pieces.h"
+#include "archive/segment_reader_own.h"
 #include "archive/source.h"
 #include "archive/stored_frames.h"
 #include "archive/stored_run.h"
@@ -32,30 +34,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOAD_BATCH 8u            /* frames: 2 MiB of content in the largest ones */
 #define LOSS_GRAIN 4096u         /* bytes: a page of the kernel's cache */
 #define FRONT_SAVING (32u << 10) /* stored bytes: half a leaf */
-
-struct segment_reader {
-	struct source *source;     /* borrowed */
-	struct frame_cache *cache; /* borrowed, or NULL */
-	struct frame_decoder *decoder;
-	bool shares;                       /* others want the same frames */
-	bool serves;                       /* and leaves are proof enough */
-	const struct segment_ref *segment; /* the current one, or NULL */
-	struct stored_run run;
-	struct frame
-		last; /* the last one decoded outside the cache: FRAME_SIZE_MAX bytes */
-	uint32_t last_size; /* bytes of it that are there; 0: none */
-	struct segment_counters counters;
-};
 
 /* What one call reads. */
 struct reading_range {
 	uint32_t number; /* of the first frame */
 	uint32_t skip;   /* bytes of its content in front of the range */
 	uint8_t *data;
-	size_t size; /* bytes */
+	size_t size;                /* bytes */
+	struct read_pieces *pieces; /* data is their next; NULL: all must be at data */
 };
 
 int segment_reader_new(struct source *source, struct frame_cache *cache,
@@ -188,7 +176,7 @@ static int load_frame(struct segment_reader *reader, uint32_t number, size_t wan
 		       : r;
 }
 
-static struct frame_key key_of(const struct segment_reader *reader, uint32_t number)
+struct frame_key segment_reader_key(const struct segment_reader *reader, uint32_t number)
 {
 	const struct segment_frame *frame = frame_at(reader, number);
 
@@ -200,8 +188,8 @@ static struct frame_key key_of(const struct segment_reader *reader, uint32_t num
 	};
 }
 
-static int load_cached(struct segment_reader *reader, uint32_t number, size_t wanted,
-		       struct frame *frame, struct error *err)
+int segment_reader_fill(struct segment_reader *reader, uint32_t number, size_t wanted,
+			struct frame *frame, struct error *err)
 {
 	int r = load_frame(reader, number, wanted, frame->data, err);
 
@@ -235,7 +223,7 @@ static int read_alone(struct segment_reader *reader, const struct reading_range 
 	r = load_frame(reader, range->number, wanted, reader->last.data, err);
 	if (r < 0)
 		return r;
-	reader->last.key = key_of(reader, range->number);
+	reader->last.key = segment_reader_key(reader, range->number);
 	reader->last_size = frame->content_size;
 	memcpy(range->data, reader->last.data + range->skip, range->size);
 	return 0;
@@ -264,12 +252,6 @@ static uint32_t read_good_start(struct segment_reader *reader,
 	return good;
 }
 
-/* Where the last part ends of those that hold @end bytes of a frame's content. */
-static size_t parts_end(size_t end)
-{
-	return (end + FRAME_PART_SIZE - 1) / FRAME_PART_SIZE * FRAME_PART_SIZE;
-}
-
 /* Decode @stored up to the range's end. If that does not get so far, the range's size is
  * then less; -EBADMSG if nothing of it is left. */
 static int decode_part(struct segment_reader *reader, struct reading_range *range,
@@ -281,13 +263,13 @@ static int decode_part(struct segment_reader *reader, struct reading_range *rang
 	int r;
 
 	reader->last_size = 0;
-	if (parts_end(end) >= content_size)
+	if (frame_parts_end(end) >= content_size)
 		end = content_size; /* it decodes faster in one go */
 	r = frame_decode_prefix(reader->decoder, stored, stored_size, reader->last.data,
 				end, content_size, &got, err);
 	if (r < 0)
 		return r;
-	reader->last.key = key_of(reader, range->number);
+	reader->last.key = segment_reader_key(reader, range->number);
 	reader->last_size = (uint32_t)got;
 	if (got <= range->skip)
 		return error_set(err, -EBADMSG, "frame %" PRIu32 " ends early",
@@ -306,7 +288,7 @@ static bool read_front(struct segment_reader *reader, struct reading_range *rang
 {
 	const struct segment_frame *frame = frame_at(reader, range->number);
 	uint64_t share =
-		(uint64_t)frame->stored_size * parts_end(range->skip + range->size);
+		(uint64_t)frame->stored_size * frame_parts_end(range->skip + range->size);
 	uint32_t likely =
 		(uint32_t)(share / frame->content_size) + frame->stored_size / 16;
 	struct reading_range all = *range;
@@ -340,7 +322,7 @@ static int read_part(struct segment_reader *reader, struct reading_range *range,
 static int read_frame(struct segment_reader *reader, struct reading_range *range,
 		      size_t wanted, enum frame_want want, struct error *err)
 {
-	const struct frame_key key = key_of(reader, range->number);
+	const struct frame_key key = segment_reader_key(reader, range->number);
 	enum frame_found found = FRAME_NONE;
 	struct frame *frame;
 	int r;
@@ -356,12 +338,15 @@ static int read_frame(struct segment_reader *reader, struct reading_range *range
 	if (found == FRAME_NONE)
 		return read_alone(reader, range, wanted, err);
 	if (found == FRAME_LOAD) {
-		r = load_cached(reader, range->number, wanted, frame, err);
+		r = segment_reader_fill(reader, range->number, wanted, frame, err);
 		if (r < 0)
 			return r;
 	} else {
 		reader->counters.hits++;
 	}
+	if (range->pieces && read_pieces_lend(range->pieces, reader->cache, frame,
+					      range->skip, range->size))
+		return 0;
 	memcpy(range->data, frame->data + range->skip, range->size);
 	frame_cache_release(reader->cache, frame);
 	return 0;
@@ -375,17 +360,21 @@ static int read_leaves(struct segment_reader *reader, const struct reading_range
 {
 	struct stored_stretch stretch;
 	uint8_t *to = range->data;
+	bool lend;
 	int r;
 
 	stored_stretch_find(reader->segment->table, range->number, range->skip,
 			    range->size, STORED_RUN_SIZE, &stretch);
-	if (!stored_stretch_is_plain(&stretch))
+	lend = range->pieces && stored_stretch_can_lend(&stretch, range->pieces);
+	if (!lend && !stored_stretch_is_plain(&stretch))
 		to = stored_run_scratch(&reader->run);
 	r = source_part(reader->source, reader->segment, stretch.start,
 			stretch.end - stretch.start, to, err);
 	if (r < 0)
 		return r;
-	if (to != range->data)
+	if (lend)
+		stored_stretch_lend(&stretch, range->pieces);
+	else if (to != range->data)
 		stored_stretch_copy(&stretch, to, range->data);
 	reader->counters.stored_bytes += stretch.size;
 	*n_out = stretch.size;
@@ -394,17 +383,16 @@ static int read_leaves(struct segment_reader *reader, const struct reading_range
 
 /* Reading. */
 
+/* Where the range that begins at content @position lies in the current segment. */
 static struct reading_range range_at(const struct segment_reader *reader,
-				     uint32_t position, uint8_t *data, size_t size)
+				     uint32_t position,
+				     const struct reading_range *wanted)
 {
-	uint32_t number = segment_table_find(reader->segment->table, position);
+	struct reading_range range = *wanted;
 
-	return (struct reading_range){
-		.number = number,
-		.skip = position - frame_at(reader, number)->content_offset,
-		.data = data,
-		.size = size,
-	};
+	range.number = segment_table_find(reader->segment->table, position);
+	range.skip = position - frame_at(reader, range.number)->content_offset;
+	return range;
 }
 
 static void cut_to_frame(const struct segment_reader *reader, struct reading_range *range)
@@ -415,25 +403,26 @@ static void cut_to_frame(const struct segment_reader *reader, struct reading_ran
 		range->size = left;
 }
 
-static int read_some(struct segment_reader *reader, uint32_t position, uint8_t *data,
-		     size_t size, enum frame_want want, size_t *n_out, struct error *err)
+static int read_some(struct segment_reader *reader, uint32_t position,
+		     const struct reading_range *wanted, enum frame_want want,
+		     size_t *n_out, struct error *err)
 {
-	struct reading_range range = range_at(reader, position, data, size);
+	struct reading_range range = range_at(reader, position, wanted);
 	const struct segment_frame *frame = frame_at(reader, range.number);
 	int r;
 
 	if (frame->stored_size == 0) /* the source says what is lost */
 		return source_frames(reader->source, reader->segment, range.number, 1,
-				     data, err);
+				     range.data, err);
 	if (reader->serves && stored_frame(frame)) {
 		r = read_leaves(reader, &range, n_out, err);
-		if (r != -EBADMSG || range.skip + size <= frame->content_size)
+		if (r != -EBADMSG || range.skip + range.size <= frame->content_size)
 			return r;
 		cut_to_frame(reader, &range); /* what is lost may be another frame */
 		return read_leaves(reader, &range, n_out, err);
 	}
 	cut_to_frame(reader, &range);
-	r = read_frame(reader, &range, size, want, err);
+	r = read_frame(reader, &range, wanted->size, want, err);
 	if (r == 0)
 		*n_out = range.size;
 	return r;
@@ -472,6 +461,7 @@ static size_t read_good_leaves(struct segment_reader *reader,
 		part.size = half - half % LOSS_GRAIN;
 		part.skip += (uint32_t)good;
 		part.data += good;
+		part.pieces = NULL;
 		if (read_leaves(reader, &part, &n, NULL) == 0)
 			good += n;
 		else
@@ -481,10 +471,10 @@ static size_t read_good_leaves(struct segment_reader *reader,
 }
 
 /* The first frame of the range is lost, but not all of it need be. *err says what is. */
-static int read_rest(struct segment_reader *reader, uint32_t position, uint8_t *data,
-		     size_t size, size_t *n_out)
+static int read_rest(struct segment_reader *reader, uint32_t position,
+		     const struct reading_range *wanted, size_t *n_out)
 {
-	struct reading_range range = range_at(reader, position, data, size);
+	struct reading_range range = range_at(reader, position, wanted);
 	const struct segment_frame *frame = frame_at(reader, range.number);
 	uint32_t stored_size;
 	uint8_t *stored;
@@ -497,7 +487,8 @@ static int read_rest(struct segment_reader *reader, uint32_t position, uint8_t *
 	}
 	if (stored_run_holds(&reader->run, range.number))
 		return -EBADMSG; /* it was read, and is not what was committed */
-	if (frame->stored_size == 0 || parts_end(range.skip + 1) >= frame->content_size)
+	if (frame->stored_size == 0 ||
+	    frame_parts_end(range.skip + 1) >= frame->content_size)
 		return -EBADMSG; /* the last part of a frame needs all of it */
 	stored = stored_run_scratch(&reader->run);
 	stored_size = read_good_start(reader, frame, stored);
@@ -527,83 +518,43 @@ bool segment_reader_locate(struct segment_reader *reader, uint32_t position)
 	return exchange_segment(reader) && is_located(reader, position);
 }
 
+static int read_range(struct segment_reader *reader, uint32_t position,
+		      const struct reading_range *wanted, enum frame_want want,
+		      size_t *n_out, struct error *err)
+{
+	int r;
+
+	assert(wanted->size > 0 &&
+	       wanted->size <= reader->segment->table->content_size - position);
+	r = read_some(reader, position, wanted, want, n_out, err);
+	if (r == -EBADMSG && exchange_segment(reader))
+		r = read_some(reader, position, wanted, want, n_out, err);
+	if (r == -EBADMSG && reader->serves)
+		r = read_rest(reader, position, wanted, n_out);
+	return r;
+}
+
 int segment_reader_read(struct segment_reader *reader, uint32_t position, uint8_t *data,
 			size_t size, enum frame_want want, size_t *n_out,
 			struct error *err)
 {
+	const struct reading_range wanted = { .data = data, .size = size };
+
+	return read_range(reader, position, &wanted, want, n_out, err);
+}
+
+int segment_reader_lend(struct segment_reader *reader, uint32_t position,
+			struct read_pieces *pieces, size_t size, enum frame_want want,
+			size_t *n_out, struct error *err)
+{
+	const struct reading_range wanted = { .data = pieces->next,
+					      .size = size,
+					      .pieces = pieces };
+	size_t before = pieces->size;
 	int r;
 
-	assert(size > 0 && size <= reader->segment->table->content_size - position);
-	r = read_some(reader, position, data, size, want, n_out, err);
-	if (r == -EBADMSG && exchange_segment(reader))
-		r = read_some(reader, position, data, size, want, n_out, err);
-	if (r == -EBADMSG && reader->serves)
-		r = read_rest(reader, position, data, size, n_out);
-	return r;
-}
-
-/* Frames that are to be loaded together: who wants one of them meanwhile waits for it, and
- * does not fetch it once more. */
-struct batch {
-	struct frame *frames[LOAD_BATCH];
-	uint32_t numbers[LOAD_BATCH];
-	unsigned count;
-};
-
-/* From frame *number on, up to content position @end; *number is then the next. */
-static void collect_batch(const struct segment_reader *reader, uint32_t *number,
-			  uint32_t end, struct batch *batch)
-{
-	const struct segment_table *table = reader->segment->table;
-
-	batch->count = 0;
-	for (; *number < table->frame_count && batch->count < LOAD_BATCH; ++*number) {
-		const struct segment_frame *frame = &table->frames[*number];
-		const struct frame_key key = key_of(reader, *number);
-
-		if (frame->content_offset >= end)
-			return;
-		if (frame->stored_size == 0 || (reader->serves && stored_frame(frame)) ||
-		    frame_cache_get(reader->cache, &key, FRAME_AHEAD,
-				    &batch->frames[batch->count]) != FRAME_LOAD)
-			continue;
-		batch->numbers[batch->count++] = *number;
-	}
-}
-
-static int load_batch(struct segment_reader *reader, const struct batch *batch,
-		      uint32_t end, unsigned *loaded, struct error *err)
-{
-	int r = 0;
-
-	for (unsigned i = 0; i < batch->count; i++) {
-		struct frame *frame = batch->frames[i];
-
-		if (r == 0)
-			r = load_cached(reader, batch->numbers[i],
-					end - frame->key.offset, frame, err);
-		else
-			frame_cache_failed(reader->cache, frame);
-		if (r < 0)
-			continue;
-		frame_cache_release(reader->cache, frame);
-		++*loaded;
-	}
-	return r;
-}
-
-int segment_reader_load(struct segment_reader *reader, uint32_t position, uint32_t end,
-			unsigned *loaded_out, struct error *err)
-{
-	const struct segment_table *table = reader->segment->table;
-	uint32_t number = segment_table_find(table, position);
-	struct batch batch;
-	int r = 0;
-
-	*loaded_out = 0;
-	do {
-		collect_batch(reader, &number, end, &batch);
-		r = load_batch(reader, &batch, end, loaded_out, err);
-	} while (r == 0 && batch.count == LOAD_BATCH);
+	r = read_range(reader, position, &wanted, want, n_out, err);
+	if (r == 0 && pieces->size == before)
+		read_pieces_add(pieces, *n_out);
 	return r;
 }

@@ -15,6 +15,7 @@
 
 struct error;
 struct hash;
+struct read_pieces;
 struct segment_ref;
 struct segment_reader;
 struct source;
@@ -54,6 +55,10 @@ bool segment_reader_locate(struct segment_reader *reader, uint32_t position);
 int segment_reader_read(struct segment_reader *reader, uint32_t position, uint8_t *data,
 			size_t size, enum frame_want want, size_t *n_out,
 			struct error *err);
+/* The same, adding to @pieces what would be at @data. */
+int segment_reader_lend(struct segment_reader *reader, uint32_t position,
+			struct read_pieces *pieces, size_t size, enum frame_want want,
+			size_t *n_out, struct error *err);
 
 /* Put the frames that hold content [@position, @end) into the cache, which is not NULL, as
  * far as they are compressed and not there. *loaded_out of them were decoded. Errors as

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "archive/stored_frames.h"
 
+#include "archive/read_pieces.h"
 #include "chunker/frame.h"
 
 #include <assert.h>
@@ -53,27 +54,57 @@ bool stored_stretch_is_plain(const struct stored_stretch *stretch)
 	return stretch->end - stretch->start == stretch->size;
 }
 
+size_t stored_stretch_next(struct stored_stretch *stretch, uint32_t *offset_out)
+{
+	const struct segment_frame *frame = &stretch->table->frames[stretch->number];
+	size_t length = FRAME_BLOCK_SIZE - stretch->skip % FRAME_BLOCK_SIZE;
+
+	if (stretch->size == 0)
+		return 0;
+	if (length > frame->content_size - stretch->skip)
+		length = frame->content_size - stretch->skip;
+	if (length > stretch->size)
+		length = stretch->size;
+	*offset_out = place_of(frame, stretch->skip) - stretch->start;
+	stretch->size -= length;
+	stretch->skip += (uint32_t)length;
+	if (stretch->skip == frame->content_size) {
+		stretch->number++;
+		stretch->skip = 0;
+	}
+	return length;
+}
+
 void stored_stretch_copy(const struct stored_stretch *stretch, const uint8_t *stored,
 			 uint8_t *out)
 {
-	const struct segment_frame *frame = &stretch->table->frames[stretch->number];
-	uint32_t skip = stretch->skip;
-	size_t left = stretch->size;
+	struct stored_stretch rest = *stretch;
+	uint32_t offset;
+	size_t length;
 
-	while (left > 0) {
-		size_t length = FRAME_BLOCK_SIZE - skip % FRAME_BLOCK_SIZE;
-
-		if (length > frame->content_size - skip)
-			length = frame->content_size - skip;
-		if (length > left)
-			length = left;
-		memcpy(out, stored + (place_of(frame, skip) - stretch->start), length);
+	while ((length = stored_stretch_next(&rest, &offset)) > 0) {
+		memcpy(out, stored + offset, length);
 		out += length;
-		left -= length;
-		skip += (uint32_t)length;
-		if (skip == frame->content_size) {
-			frame++;
-			skip = 0;
-		}
+	}
+}
+
+bool stored_stretch_can_lend(const struct stored_stretch *stretch,
+			     const struct read_pieces *pieces)
+{
+	size_t gaps = stretch->end - stretch->start - stretch->size;
+
+	return read_pieces_have_room(pieces, gaps / FRAME_STORED_BLOCK_HEADER + 1, gaps);
+}
+
+void stored_stretch_lend(const struct stored_stretch *stretch, struct read_pieces *pieces)
+{
+	struct stored_stretch rest = *stretch;
+	const uint8_t *stored = pieces->next;
+	uint32_t offset;
+	size_t length;
+
+	while ((length = stored_stretch_next(&rest, &offset)) > 0) {
+		read_pieces_skip(pieces, (size_t)(stored + offset - pieces->next));
+		read_pieces_add(pieces, length);
 	}
 }

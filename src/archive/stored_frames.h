@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* Content that was stored as it is, found in a segment by arithmetic (docs/format.md 6.1).
- * Pure functions; any thread.
+ * Functions of their arguments; any thread.
  */
 #include "chunker/segment_table.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct read_pieces;
 
 bool stored_frame(const struct segment_frame *frame);
 
@@ -31,6 +33,17 @@ void stored_stretch_find(const struct segment_table *table, uint32_t number,
 /* Whether it has no headers in between. */
 bool stored_stretch_is_plain(const struct stored_stretch *stretch);
 
+/* Take the next part of its content off the stretch, which has no headers in it. Its size in
+ * bytes, 0 at the end; *offset_out is its place among the stretch's stored bytes. */
+size_t stored_stretch_next(struct stored_stretch *stretch, uint32_t *offset_out);
+
 /* Copy its content from @stored, which are the bytes at its start, to @out. */
 void stored_stretch_copy(const struct stored_stretch *stretch, const uint8_t *stored,
 			 uint8_t *out);
+
+/* Whether its stored bytes can be read to @pieces->next, and its content be passed on from
+ * there; and to do so when they were read. */
+bool stored_stretch_can_lend(const struct stored_stretch *stretch,
+			     const struct read_pieces *pieces);
+void stored_stretch_lend(const struct stored_stretch *stretch,
+			 struct read_pieces *pieces);

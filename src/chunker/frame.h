@@ -94,6 +94,12 @@ int frame_decode_prefix(struct frame_decoder *decoder, const uint8_t *in, size_t
 			uint8_t *out, size_t prefix_size, size_t content_size,
 			size_t *prefix_out, struct error *err);
 
+/* Where the part ends that holds the last of @size bytes of content, if no frame ends first. */
+static inline size_t frame_parts_end(size_t size)
+{
+	return (size + FRAME_PART_SIZE - 1) / FRAME_PART_SIZE * FRAME_PART_SIZE;
+}
+
 /* The size in bytes, stored and of content, of the frame that begins at @in, without decoding
  * it. -EBADMSG if the @size bytes do not begin with a whole frame of this kind. */
 int frame_measure(const uint8_t *in, size_t size, uint32_t *stored_size_out,

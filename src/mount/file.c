@@ -2,6 +2,7 @@
 #include "mount/file.h"
 
 #include "archive/open_file.h"
+#include "archive/read_pieces.h"
 #include "base/log.h"
 #include "base/log_subject.h"
 #include "mount/entry.h"
@@ -69,32 +70,32 @@ void file_free(struct file *file)
 	free(file);
 }
 
+struct backing *file_backing(const struct file *file)
+{
+	return file->backing;
+}
+
 /* A short answer would be taken for the end of the file, and the rest for zeroes. The error
  * instead makes the kernel ask again, page by page, which tells what is lost from what is
  * not. So it is logged only where the first byte asked for is lost. */
-int file_read(struct file *file, uint64_t offset, void *data, size_t size,
-	      size_t *size_out)
+int file_read(struct file *file, uint64_t offset, struct read_pieces *pieces, size_t size)
 {
 	uint64_t end = open_file_size(file->content);
 	uint64_t want = offset < end ? end - offset : 0;
 	struct error err = { 0 };
-	size_t got = 0;
 	int r;
 
 	log_subject_scope(file->path);
 	if (want > size)
 		want = size;
-	r = open_file_read(file->content, offset, data, (size_t)want, &got, &err);
+	r = open_file_lend(file->content, offset, pieces, (size_t)want, &err);
 	if (r == -EINTR)
 		return r;
 	if (r < 0 && !atomic_exchange(&file->complained, true))
 		log_error("'%s': byte %" PRIu64 ": %s", file->path, offset, err.text);
 	if (r < 0)
 		return r == -ENOMEM ? r : -EIO;
-	if (got < want)
-		return -EIO;
-	*size_out = got;
-	return 0;
+	return pieces->size < want ? -EIO : 0;
 }
 
 int file_seek(const struct file *file, uint64_t offset, int whence, uint64_t *offset_out)

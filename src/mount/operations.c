@@ -9,6 +9,7 @@
 #include "mount/operations.h"
 
 #include "archive/archive.h"
+#include "archive/read_pieces.h"
 #include "base/cancel.h"
 #include "base/log.h"
 #include "mount/bare_inodes.h"
@@ -349,28 +350,43 @@ void operations_close_all(struct file_system *fs)
 		free_handle(fs, fs->handles);
 }
 
-static size_t copy_text(const struct handle *handle, uint64_t offset, uint8_t *data,
-			size_t size)
+static void add_text(const struct handle *handle, uint64_t offset,
+		     struct read_pieces *pieces, size_t size)
 {
 	size_t rest = offset < handle->text_size ? handle->text_size - (size_t)offset : 0;
 
 	if (rest > size)
 		rest = size;
-	if (rest)
-		memcpy(data, handle->text + offset, rest);
-	return rest;
+	if (rest == 0)
+		return;
+	memcpy(pieces->next, handle->text + offset, rest);
+	read_pieces_add(pieces, rest);
 }
 
-/* The reply comes out of a buffer of its own, text as well: who gets it may close the file
- * while the call that sent it has not returned. */
+static void reply_pieces(fuse_req_t req, const struct read_pieces *pieces)
+{
+	struct iovec vectors[READ_PIECES_MAX];
+
+	for (unsigned i = 0; i < pieces->count; i++)
+		vectors[i] = (struct iovec){
+			.iov_base = (void *)(uintptr_t)pieces->pieces[i].data,
+			.iov_len = pieces->pieces[i].size,
+		};
+	(void)fuse_reply_iov(req, vectors, (int)pieces->count);
+}
+
+/* The reply comes out of the cache and a buffer of its own, text as well: who gets it may
+ * close the file while the call that sent it has not returned. So the backing, whose cache it
+ * is, is held until then. */
 static void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
 		    struct fuse_file_info *fi)
 {
 	cancel_scope((struct cancel){ is_wanted, req });
 	const struct handle *handle = (struct handle *)(uintptr_t)fi->fh;
 	struct read_buffers *buffers = &file_system_of(req)->buffers;
-	uint8_t *data = read_buffers_take(buffers, size);
-	size_t got = 0;
+	uint8_t *data = read_buffers_take(buffers, size + READ_PIECES_SLACK);
+	struct backing *backing = NULL;
+	struct read_pieces pieces;
 	int r = 0;
 
 	(void)number;
@@ -378,15 +394,20 @@ static void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset
 		(void)fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	if (handle->text)
-		got = copy_text(handle, (uint64_t)offset, data, size);
-	else
-		r = file_read(handle->file, (uint64_t)offset, data, size, &got);
+	read_pieces_init(&pieces, data);
+	if (handle->text) {
+		add_text(handle, (uint64_t)offset, &pieces, size);
+	} else {
+		backing = backing_ref(file_backing(handle->file));
+		r = file_read(handle->file, (uint64_t)offset, &pieces, size);
+	}
 	if (r < 0)
 		(void)fuse_reply_err(req, -r);
 	else
-		(void)fuse_reply_buf(req, (const char *)data, got);
-	read_buffers_give(buffers, data, size);
+		reply_pieces(req, &pieces);
+	read_pieces_done(&pieces);
+	backing_unref(backing);
+	read_buffers_give(buffers, data, size + READ_PIECES_SLACK);
 }
 
 static void op_lseek(fuse_req_t req, fuse_ino_t number, off_t offset, int whence,

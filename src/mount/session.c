@@ -11,6 +11,7 @@
 
 #include "archive/origin.h"
 #include "archive/read_health.h"
+#include "archive/read_pieces.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "base/number.h"
@@ -297,7 +298,7 @@ int session_run(const struct session_options *options, struct error *err)
 	int r;
 
 	mutex_init(&session.fs.mutex);
-	read_buffers_init(&session.fs.buffers, MOUNT_READ_MAX);
+	read_buffers_init(&session.fs.buffers, MOUNT_READ_MAX + READ_PIECES_SLACK);
 	r = check_device(err);
 	if (r == 0)
 		r = open_archive(&session, err);

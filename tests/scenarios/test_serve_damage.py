@@ -81,8 +81,11 @@ def test_a_loss_cuts_the_answer_short(archive, tree, places, serve, rng, name):
         reply = server.get(f'/files/tree/{name}')
         assert reply.status == 200 and not reply.whole
         assert int(reply['Content-Length']) == len(content)
-        assert len(reply.body) <= start and content.startswith(reply.body)
+        # Of a frame that is lost, the parts in front of the loss are served.
+        assert len(reply.body) <= start + 200_000 * (name == 'text')
+        assert content.startswith(reply.body)
         assert len(reply.body) >= start - 300_000 * (name == 'text') - 4096, (start, reply)
+        start = max(start, len(reply.body))
         assert f'/files/tree/{name}: the answer ends at byte {len(reply.body)}: ' in server.log
         # What is not lost can be read; a range that begins in the loss says so at once.
         tail = server.get(f'/files/tree/{name}', Range='bytes=-100000')
