@@ -261,6 +261,7 @@ const struct command command_health = {
 
 static const struct option_spec verify_specs[] = {
 	{ 0, "deep", NULL, "then read every file, and compare its hash" },
+	{ 0, "due", NULL, "leave out what is not due yet ([health] check_every)" },
 	{ 0, "older-than", "AGE", "leave out what was found sound since: 30d, 12h" },
 	{ 0, "one-pass", NULL, "read nothing twice: for media on which seeking is dear" },
 	{ 0, "limit-rate", "RATE", "read so many bytes a second at most: 200MB" },
