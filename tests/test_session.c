@@ -76,6 +76,22 @@ static void a_session_that_is_not_used_is_over(void **state)
 	sessions_done(&sessions);
 }
 
+static void who_looked_at_the_clock_first_and_comes_second_ends_no_session(void **state)
+{
+	struct sessions sessions;
+	char name[SESSION_NAME_SIZE];
+	char other[SESSION_NAME_SIZE];
+
+	(void)state;
+	sessions_init(&sessions, 60 * SECOND);
+	begin(&sessions, 1, START, name);
+	assert_true(is_of(&sessions, name, START + 50 * SECOND, 1));
+	assert_true(is_of(&sessions, name, START + 50 * SECOND - 1, 1));
+	begin(&sessions, 2, START + 50 * SECOND - 1, other);
+	assert_true(is_of(&sessions, name, START + 110 * SECOND - 1, 1));
+	sessions_done(&sessions);
+}
+
 static void too_many_sessions_end_the_oldest_of_the_same_token(void **state)
 {
 	struct sessions sessions;
@@ -163,6 +179,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_session_stands_for_its_token_until_it_ends),
 		cmocka_unit_test(a_session_that_is_not_used_is_over),
+		cmocka_unit_test(
+			who_looked_at_the_clock_first_and_comes_second_ends_no_session),
 		cmocka_unit_test(too_many_sessions_end_the_oldest_of_the_same_token),
 		cmocka_unit_test(the_oldest_of_all_makes_room),
 		cmocka_unit_test(a_rate_lets_through_its_average),

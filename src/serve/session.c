@@ -17,10 +17,13 @@ void sessions_done(struct sessions *sessions)
 	mutex_done(&sessions->mutex);
 }
 
+/* Somebody else may have looked at the clock after us and taken the lock before us, so @now may
+ * be a little before the last use. */
 static bool is_alive(const struct sessions *sessions, const struct session *session,
 		     uint64_t now)
 {
-	return session->used > 0 && now - session->used < sessions->timeout;
+	return session->used > 0 &&
+	       (now <= session->used || now - session->used < sessions->timeout);
 }
 
 /* Where a new session of @token goes: in the place of its oldest one if it has too many, else
@@ -88,7 +91,8 @@ bool sessions_find(struct sessions *sessions, const char *name, uint64_t now,
 
 	if (!session || !is_alive(sessions, session, now))
 		return false;
-	session->used = now;
+	if (now > session->used)
+		session->used = now;
 	*token_out = session->token;
 	return true;
 }
