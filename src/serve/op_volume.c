@@ -55,11 +55,19 @@ static int count_stripe(void *context, const struct stripe_info *stripe)
 	return request_is_wanted(parts->request, parts->err);
 }
 
+/* A commit may have added stripes since they were counted: those are in the last part. */
+static struct part *next_part(struct parts *parts)
+{
+	uint64_t pieces = parts->count < PARTS ? parts->count : PARTS;
+	uint64_t at = parts->next++ * pieces / parts->count;
+
+	return &parts->all[at < pieces ? at : pieces - 1];
+}
+
 static int add_stripe(void *context, const struct stripe_info *stripe)
 {
 	struct parts *parts = context;
-	uint64_t pieces = parts->count < PARTS ? parts->count : PARTS;
-	struct part *part = &parts->all[parts->next++ * pieces / parts->count];
+	struct part *part = next_part(parts);
 	struct ledger_entry entry;
 	int r;
 
@@ -92,7 +100,7 @@ static int gather(struct parts *parts, struct error *err)
 	if (r == 0)
 		r = catalog_visit_stripes(catalog, &parts->volume, count_stripe, parts,
 					  err);
-	if (r == 0)
+	if (r == 0 && parts->count > 0)
 		r = catalog_visit_stripes(catalog, &parts->volume, add_stripe, parts,
 					  err);
 	return r;
