@@ -27,6 +27,7 @@ static void add_volume(struct json *array, const struct safety_volume *volume)
 	(void)json_add_bytes(object, "label", label, strlen(label));
 	(void)json_add_bool(object, "attached", volume->attached);
 	(void)json_add_bool(object, "sealed", volume->row.sealed);
+	(void)json_add_bool(object, "retired", volume->row.retired);
 	if (volume->attached) {
 		(void)json_add_u64(object, "size", volume->size);
 		(void)json_add_u64(object, "allocated", volume->allocated);

@@ -322,6 +322,8 @@ def test_volumes_are_begun_sealed_and_retired(program, tmp_path, seed, rng):
     places.archive.run('volume', 'retire', 'mine', expect=FAILED)
     before = places.archive.dump()
     assert b'"retired":true' in before
+    volumes = places.archive.run('status', '--json', expect=None).json()['volumes']
+    assert [volume['label'] for volume in volumes if volume['retired']] == ['mine']
     rebuild(places.archive)
     assert places.archive.dump() == before
     (places.folder / made['file']).unlink()

@@ -23,7 +23,9 @@ const PARTS = {
 };
 
 function verdict(safety) {
-  const [shape, title, text] = VERDICTS[safety.verdict];
+  const [shape, name, text] = VERDICTS[safety.verdict];
+  const title = safety.verdict === 'due' && !safety.next?.startsWith('health --')
+    ? 'Something is due' : name; // copies, groups or volumes are missing
   return element('section', { class: 'verdict ' + safety.verdict },
     icon(shape),
     element('div', {}, element('h1', {}, title), element('p', {}, text),
@@ -37,11 +39,26 @@ function tile(title, headline, ...lines) {
     lines.filter((line) => line).map((line) => element('p', { class: 'muted' }, line)));
 }
 
+// What of the volumes may be lost, by copies or by the outer code ("4+2").
+function losses({ copies, outer, ...safety }) {
+  const lacks = Number(safety.segments_with_fewer_copies) + Number(safety.pages_with_fewer_copies);
+  const kept = Number(safety.protected_against_volume_loss);
+  const alone = Number(safety.unprotected_against_volume_loss);
+  const parity = outer ? outer.split('+')[1] : 1;
+  return [
+    copies > 1 && (lacks ? `Not all has its ${copies} copies yet: ` +
+      `${size(safety.bytes_with_fewer_copies)} of content have fewer.`
+      : `The loss of any ${copies - 1} of its places.`),
+    kept > 0 && (copies === 1 || outer) && `The loss of any ${count(parity, 'volume')}, for ${size(kept)}.`,
+    alone > 0 && copies === 1 && `Not the loss of a volume: ${size(alone)} are on one volume each.`,
+  ];
+}
+
 function survives(safety) {
-  const one = `Not the loss of a volume: ${size(safety.unprotected_against_volume_loss)} are on ` +
-    'one volume each.';
-  if (safety.margin === undefined) return tile('Survives now', 'Unknown', 'Nothing was verified yet.', one);
-  return tile('Survives now', `Any ${safety.margin} pieces`, 'of every stripe that was verified.', one);
+  if (safety.margin === undefined)
+    return tile('Survives now', 'Unknown', 'Nothing was verified yet.', ...losses(safety));
+  return tile('Survives now', `Any ${safety.margin} pieces`, 'of every stripe that was verified.',
+    ...losses(safety));
 }
 
 function verified(safety) {
@@ -99,6 +116,7 @@ function partsMap(parts, safety) {
 }
 
 function volumeState(volume, safety) {
+  if (volume.retired) return ['away', 'retired'];
   if (!volume.attached) return ['away', 'not attached'];
   if (Number(volume.lost)) return ['lost', 'lost'];
   if (Number(volume.damaged)) return ['damaged', 'damaged'];
@@ -158,7 +176,12 @@ export async function showHealth({ main, signal }) {
       legend()),
     room(health) ?? '', element('div', { class: 'volumes' }, volumes.map(({ card }) => card)));
   for (const { volume, map } of volumes) {
-    const { parts } = await api.get('v1/volumes/' + volume.number, {}, { signal });
-    map.replaceWith(partsMap(parts, safety));
+    try {
+      const { parts } = await api.get('v1/volumes/' + volume.number, {}, { signal });
+      map.replaceWith(partsMap(parts, safety));
+    } catch (error) {
+      if (signal.aborted || error.status === 401) throw error;
+      map.replaceWith(element('p', { class: 'muted' }, error.message)); // the others may do
+    }
   }
 }
