@@ -346,6 +346,8 @@ def test_looking_around(server, browser, pictures):
                    'document.querySelectorAll("main a.entry").length == 700')
         page.go(server.url + '/#files/nothing/here')
         page.see('no such path')
+        page.go(server.url + '/#constructor')  # no view, though all objects have one
+        page.until('document.querySelector("main a.entry")?.innerText.startsWith("top")')
         page.go(server.url + '/#history')
         page.see('the <b>first</b>')
         page.click('main li:last-child a')

@@ -39,9 +39,20 @@ export async function showHistory({ main, signal }) {
     more.hidden = until < 1;
   }
 
+  async function onMore() {
+    more.disabled = true; // or it would get them twice
+    try {
+      await next();
+      more.textContent = 'Show more';
+    } catch (error) {
+      more.textContent = `${error.message} Try again`;
+    }
+    more.disabled = false;
+  }
+
   document.title = 'History · BlockFrame';
   await next();
-  more.addEventListener('click', () => next().catch(() => {}));
+  more.addEventListener('click', onMore);
   main.replaceChildren(element('div', { class: 'bar' }, element('h1', {}, 'History')),
     list.childElementCount ? list
       : element('p', { class: 'muted empty' }, 'Nothing was committed yet.'), more);

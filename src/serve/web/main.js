@@ -23,7 +23,7 @@ let current = null; // AbortController of what is shown
 function readAddress() {
   const [, view, rest, query] = /^#?(\w*)\/?([^?]*)\??(.*)$/.exec(location.hash);
   const parameters = Object.fromEntries(new URLSearchParams(query));
-  return { view: view in VIEWS ? view : 'files', path: parse(rest), parameters };
+  return { view: Object.hasOwn(VIEWS, view) ? view : 'files', path: parse(rest), parameters };
 }
 
 function mark(view) {
