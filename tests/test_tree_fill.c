@@ -37,6 +37,7 @@ struct world {
 	uint64_t current;
 	int trouble; /* what `current` gives */
 	bool lies;   /* the supply gives other heads */
+	char *fork;  /* or this one for what comes after the last; owned */
 };
 
 static int put_page(void *context, const struct hash *hash, const uint8_t *atom,
@@ -121,9 +122,12 @@ static int get_heads(void *context, uint64_t first, uint64_t last, struct text *
 	struct world *w = context;
 
 	(void)err;
-	for (uint64_t n = first; n <= last; n++)
-		if (text_appendf(lines, "%s\n", w->heads[w->lies ? 0 : n]) < 0)
+	for (uint64_t n = first; n <= last; n++) {
+		const char *head = n > COMMITS ? w->fork : w->heads[w->lies ? 0 : n];
+
+		if (text_appendf(lines, "%s\n", head) < 0)
 			return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -195,6 +199,7 @@ static int tear_down(void **state)
 	source_free(w->source);
 	for (unsigned n = 0; n <= COMMITS; n++)
 		free(w->heads[n]);
+	free(w->fork);
 	(void)unlink(w->path);
 	free(w);
 	return 0;
@@ -377,6 +382,42 @@ static void only_descendants_are_appended(void **state)
 	free(json);
 }
 
+/* Heads [COMMITS + 1, COMMITS + 2] on top of @below. */
+static char *two_heads_above(struct world *w, const struct hash *below)
+{
+	struct head first = { .sequence = COMMITS + 1,
+			      .archive_id = w->id,
+			      .previous = *below };
+	struct head second = { .sequence = COMMITS + 2, .archive_id = w->id };
+	char *json;
+
+	free(w->fork);
+	assert_int_equal(head_encode(&first, &w->fork, NULL), 0);
+	second.previous = first.hash;
+	assert_int_equal(head_encode(&second, &json, NULL), 0);
+	return json;
+}
+
+static void of_a_fork_nothing_stays(void **state)
+{
+	struct world *w = *state;
+	struct commit_row commit = { 0 };
+	char *json;
+
+	json = two_heads_above(w, &w->hashes[COMMITS - 1]);
+	assert_int_equal(head_chain_append(w->chain, json, NULL), -ESTALE);
+	free(json);
+	assert_int_equal(catalog_get_commit(w->catalog, COMMITS + 1, &commit, NULL),
+			 CATALOG_END);
+	json = two_heads_above(w, &w->hashes[COMMITS]);
+	assert_int_equal(head_chain_append(w->chain, json, NULL), 0);
+	free(json);
+	w->current = COMMITS + 2;
+	assert_int_equal(catalog_get_commit(w->catalog, COMMITS + 1, &commit, NULL), 0);
+	assert_string_equal(commit.head, w->fork);
+	commit_row_done(&commit);
+}
+
 static void numbers_of_nodes_follow_from_paths(void **state)
 {
 	struct world *w = *state;
@@ -413,6 +454,7 @@ int main(void)
 		test(the_chain_is_proved_back_to_the_first_head),
 		test(a_chain_of_other_heads_is_refused),
 		test(only_descendants_are_appended),
+		test(of_a_fork_nothing_stays),
 		test(numbers_of_nodes_follow_from_paths),
 	};
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Heads are got in blocks from the newer to the older, and each is compared with what the one
  * above it says. What is proved is put into the catalog at once, so nothing grows with the
- * length of the chain. Two threads may prove the same stretch at the same time; both put the
+ * length of the chain. That heads above the newest one descend from it shows with the last of
+ * them: they are got twice, and put in the second time. Two threads may prove the same stretch at the same time; both put the
  * same.
  */
 #include "archive/head_chain.h"
@@ -103,9 +104,10 @@ uint64_t head_chain_newest(struct head_chain *chain)
 	return chain->newest;
 }
 
-/* Prove the head in @json, which has to be the one below @link, which it then becomes. */
-static int take_head(struct head_chain *chain, const char *json, struct link *link,
-		     struct error *err)
+/* Prove the head in @json, which has to be the one below @link, which it then becomes, and
+ * put it into the catalog if @put. */
+static int take_head(struct head_chain *chain, const char *json, bool put,
+		     struct link *link, struct error *err)
 {
 	struct head head = { 0 };
 	int r;
@@ -121,7 +123,7 @@ static int take_head(struct head_chain *chain, const char *json, struct link *li
 			      link->sequence);
 	if (r == 0)
 		r = check_archive(chain, &head, err);
-	if (r == 0)
+	if (r == 0 && put)
 		r = put_head(chain, &head, json, err);
 	if (r == 0)
 		*link = (struct link){ head.sequence, head.previous };
@@ -146,9 +148,9 @@ static char *take_last_line(struct text *lines)
 	return line;
 }
 
-/* Prove heads below @link, down to @first. */
-static int take_heads(struct head_chain *chain, uint64_t first, struct link *link,
-		      struct error *err)
+/* Prove heads below @link, down to @first, and put them into the catalog if @put. */
+static int take_heads(struct head_chain *chain, uint64_t first, bool put,
+		      struct link *link, struct error *err)
 {
 	while (link->sequence > first) {
 		uint64_t last = link->sequence - 1;
@@ -162,7 +164,7 @@ static int take_heads(struct head_chain *chain, uint64_t first, struct link *lin
 			return r;
 		while (link->sequence > from) {
 			line = take_last_line(&lines);
-			r = line ? take_head(chain, line, link, err)
+			r = line ? take_head(chain, line, put, link, err)
 				 : error_set(err, -ESTALE,
 					     "the head of commit %" PRIu64
 					     " is not to be had",
@@ -195,7 +197,8 @@ static void set_newest(struct head_chain *chain, const struct head *head)
 static int append(struct head_chain *chain, const struct head *head, const char *json,
 		  struct error *err)
 {
-	struct link link = { head->sequence, head->previous };
+	const struct link above = { head->sequence, head->previous };
+	struct link link = above;
 	struct hash hash;
 	struct link top = newest(chain, &hash);
 	int r;
@@ -211,12 +214,15 @@ static int append(struct head_chain *chain, const struct head *head, const char 
 				 " was seen before: it was set back or continued from an "
 				 "older state",
 				 head->sequence, top.sequence);
-	r = take_heads(chain, top.sequence + 1, &link, err);
+	r = take_heads(chain, top.sequence + 1, false, &link, err);
 	if (r == 0 && !hash_equal(&link.previous, &hash))
 		r = error_set(err, -ESTALE,
 			      "commit %" PRIu64 " does not descend from commit %" PRIu64
 			      " as it was seen before: the archive was forked",
 			      head->sequence, top.sequence);
+	link = above;
+	if (r == 0)
+		r = take_heads(chain, top.sequence + 1, true, &link, err);
 	if (r == 0)
 		r = put_head(chain, head, json, err);
 	if (r == 0)
@@ -276,7 +282,7 @@ int head_chain_prove(struct head_chain *chain, uint64_t from, struct hash *hash_
 	struct link link = oldest(chain);
 	int r;
 
-	r = take_heads(chain, from, &link, err);
+	r = take_heads(chain, from, true, &link, err);
 	if (r < 0)
 		return r;
 	set_oldest(chain, &link);
