@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+#include "archive/head.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "catalog/history.h"
 #include "remote/disk_cache.h"
 #include "remote/hints.h"
 #include "remote/http.h"
 #include "remote/http_status.h"
 #include "remote/http_url.h"
 #include "remote/trust.h"
+#include "remote/view.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -260,6 +263,48 @@ static void the_oldest_go_when_the_disks_share_is_full(void **state)
 	disk_cache_free(cache);
 }
 
+static struct view *make_view(const char *path, uint64_t sequence)
+{
+	struct head head = { .sequence = sequence };
+	struct view *view = NULL;
+	char *json;
+
+	memset(head.archive_id.bytes, 1, sequence ? HASH_SIZE : 0);
+	memset(head.previous.bytes, 1, sequence ? HASH_SIZE : 0);
+	assert_int_equal(head_encode(&head, &json, NULL), 0);
+	assert_int_equal(view_make(NULL, path, &head, json, &view, NULL), 0);
+	free(json);
+	return view;
+}
+
+static void assert_only_first(const char *path)
+{
+	struct commit_row commit = { 0 };
+	struct catalog *catalog;
+
+	assert_int_equal(catalog_open(path, &catalog, NULL), 0);
+	assert_int_equal(catalog_get_commit(catalog, 0, &commit, NULL), 0);
+	commit_row_done(&commit);
+	assert_int_equal(catalog_get_commit(catalog, 5, &commit, NULL), CATALOG_END);
+	catalog_free(catalog);
+}
+
+/* Although who reads the old one still has it open, with its log. */
+static void a_new_view_has_nothing_of_the_old_one(void **state)
+{
+	struct view *old, *new;
+	char path[80];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/catalog.db", folder);
+	old = make_view(path, 5);
+	new = make_view(path, 0);
+	assert_only_first(path);
+	view_free(old);
+	assert_only_first(path);
+	view_free(new);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +322,8 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(
 			the_oldest_go_when_the_disks_share_is_full, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_new_view_has_nothing_of_the_old_one,
+						set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

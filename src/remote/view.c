@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct view {
 	struct http *http;        /* borrowed */
@@ -66,6 +67,31 @@ void view_free(struct view *view)
 	}
 }
 
+static int remove_file(const char *path, const char *suffix, struct error *err)
+{
+	autofree char *name = NULL;
+
+	if (asprintf(&name, "%s%s", path, suffix) < 0) {
+		name = NULL; /* undefined after a failure */
+		return error_set(err, -ENOMEM, "no memory for a path");
+	}
+	if (unlink(name) < 0 && errno != ENOENT)
+		return error_set_errno(err, -errno, "private catalog");
+	return 0;
+}
+
+/* The file goes before its log and the log's index, and all before the new file comes, which
+ * would be taken for what the log belongs to (archive/catalog_swap.c). Those who have the old
+ * ones open keep them. */
+static int remove_catalog(const char *path, struct error *err)
+{
+	int r = remove_file(path, "", err);
+
+	if (r == 0)
+		r = remove_file(path, "-wal", err);
+	return r < 0 ? r : remove_file(path, "-shm", err);
+}
+
 /* Made under another name, so that who opens @path finds all of it. */
 static int make_catalog(const char *path, const struct hash *id, struct error *err)
 {
@@ -79,6 +105,8 @@ static int make_catalog(const char *path, const struct hash *id, struct error *e
 	}
 	r = catalog_create(new, id, &catalog, err);
 	catalog_free(catalog); /* closing it leaves one file */
+	if (r == 0)
+		r = remove_catalog(path, err);
 	if (r == 0 && rename(new, path) < 0)
 		r = error_set_errno(err, -errno, "private catalog");
 	return r;
