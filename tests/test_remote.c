@@ -263,6 +263,32 @@ static void the_oldest_go_when_the_disks_share_is_full(void **state)
 	disk_cache_free(cache);
 }
 
+static void entries_count_as_what_they_take_on_disk(void **state)
+{
+	const uint8_t data[10] = { 0 };
+	uint8_t *found = NULL;
+	struct disk_cache *cache;
+	unsigned there = 0;
+	struct hash name;
+	size_t size;
+
+	(void)state;
+	assert_int_equal(disk_cache_open(folder, 50 * 4096, &cache, NULL), 0);
+	for (unsigned i = 0; i < 200; i++) {
+		name_of(i, &name);
+		disk_cache_put(cache, &name, data, sizeof(data));
+	}
+	for (unsigned i = 0; i < 200; i++) {
+		name_of(i, &name);
+		if (disk_cache_get(cache, &name, sizeof(data), &found, &size) == 0) {
+			there++;
+			free(found);
+		}
+	}
+	assert_in_range(there, 30, 50);
+	disk_cache_free(cache);
+}
+
 static struct view *make_view(const char *path, uint64_t sequence)
 {
 	struct head head = { .sequence = sequence };
@@ -322,6 +348,8 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(
 			the_oldest_go_when_the_disks_share_is_full, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(entries_count_as_what_they_take_on_disk,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_new_view_has_nothing_of_the_old_one,
 						set_up, tear_down),
 	};

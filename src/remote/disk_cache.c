@@ -3,6 +3,8 @@
  * under another name and renamed. Nothing is flushed: after a crash an entry may be torn, and
  * its hash says so.
  *
+ * An entry counts as the blocks that it takes, so that many small ones are few, too.
+ *
  * The time of a file is when it was used last. When the folder has become too large, all
  * entries are listed, and the oldest ones go, until a tenth of the room is free. What other
  * processes put in is seen then.
@@ -26,6 +28,7 @@
 
 #define NAME_SIZE (HASH_HEX_SIZE + 1) /* with a slash and a NUL */
 #define SHARDS 256u
+#define BLOCK 4096u      /* bytes: of a file system, mostly */
 #define LEFT_BEHIND 3600 /* seconds: what is half written for so long, nobody writes */
 
 struct disk_cache {
@@ -42,6 +45,11 @@ static void name_of(const struct hash *hash, char name[NAME_SIZE])
 
 	hash_to_hex(hash, hex);
 	(void)snprintf(name, NAME_SIZE, "%.2s/%s", hex, hex + 2);
+}
+
+static uint64_t room_of(uint64_t size)
+{
+	return (size + BLOCK - 1) / BLOCK * BLOCK;
 }
 
 /* Every entry that there is. */
@@ -65,7 +73,7 @@ static int note_entry(struct survey *survey, unsigned shard, const char *file,
 	struct found *longer;
 	struct found *entry;
 
-	survey->size += (uint64_t)st->st_size;
+	survey->size += room_of((uint64_t)st->st_size);
 	if (survey->sizes_only || strlen(file) != HASH_HEX_SIZE - 3)
 		return 0;
 	if (survey->count == survey->capacity) {
@@ -80,7 +88,7 @@ static int note_entry(struct survey *survey, unsigned shard, const char *file,
 	entry = &survey->entries[survey->count++];
 	(void)snprintf(entry->name, 4, "%02x/", shard & 0xff);
 	memcpy(entry->name + 3, file, HASH_HEX_SIZE - 2);
-	entry->size = (uint64_t)st->st_size;
+	entry->size = room_of((uint64_t)st->st_size);
 	entry->used = st->st_mtim;
 	return 0;
 }
@@ -211,7 +219,8 @@ static int older(const void *a, const void *b)
 	       (one->used.tv_nsec < other->used.tv_nsec);
 }
 
-static void remove_oldest(struct disk_cache *cache)
+/* @size is what is to be written. */
+static void remove_oldest(struct disk_cache *cache, size_t size)
 {
 	uint64_t most = cache->size_max - cache->size_max / 10;
 	struct survey survey = { 0 };
@@ -224,7 +233,7 @@ static void remove_oldest(struct disk_cache *cache)
 	}
 	free(survey.entries);
 	mutex_scope(&cache->mutex);
-	cache->size = survey.size;
+	cache->size = survey.size + room_of(size);
 	cache->cleaning = false;
 }
 
@@ -233,7 +242,7 @@ static bool begin_cleaning(struct disk_cache *cache, size_t size)
 {
 	mutex_scope(&cache->mutex);
 
-	cache->size += size;
+	cache->size += room_of(size);
 	if (cache->size <= cache->size_max || cache->cleaning)
 		return false;
 	cache->cleaning = true;
@@ -260,7 +269,7 @@ void disk_cache_put(struct disk_cache *cache, const struct hash *name,
 	if (size > cache->size_max / 4)
 		return;
 	if (begin_cleaning(cache, size + HASH_SIZE))
-		remove_oldest(cache);
+		remove_oldest(cache, size + HASH_SIZE);
 	name_of(name, file);
 	(void)snprintf(other, sizeof(other), "%.3s.%d.%lx", file, (int)gettid(),
 		       (unsigned long)name->bytes[1] << 8 | name->bytes[2]);

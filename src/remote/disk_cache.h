@@ -14,7 +14,8 @@
 struct disk_cache;
 struct error;
 
-/* In @directory, which is made if missing, with at most about @size_max bytes. */
+/* In @directory, which is made if missing, with at most about @size_max bytes on
+ * disk. */
 int disk_cache_open(const char *directory, uint64_t size_max,
 		    struct disk_cache **cache_out, struct error *err);
 void disk_cache_free(struct disk_cache *cache);
