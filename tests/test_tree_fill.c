@@ -35,9 +35,10 @@ struct world {
 	struct tree_fill *fill;
 	struct catalog *catalog; /* the asking one */
 	uint64_t current;
-	int trouble; /* what `current` gives */
-	bool lies;   /* the supply gives other heads */
-	char *fork;  /* or this one for what comes after the last; owned */
+	int trouble;   /* what `current` gives */
+	bool lies;     /* the supply gives other heads */
+	uint64_t most; /* heads that go together; 0: any */
+	char *fork;    /* or this one for what comes after the last; owned */
 };
 
 static int put_page(void *context, const struct hash *hash, const uint8_t *atom,
@@ -122,6 +123,8 @@ static int get_heads(void *context, uint64_t first, uint64_t last, struct text *
 	struct world *w = context;
 
 	(void)err;
+	if (w->most && last - first >= w->most)
+		return -EFBIG;
 	for (uint64_t n = first; n <= last; n++) {
 		const char *head = n > COMMITS ? w->fork : w->heads[w->lies ? 0 : n];
 
@@ -346,6 +349,16 @@ static void the_chain_is_proved_back_to_the_first_head(void **state)
 	assert_true(hash_equal(&hash, &w->hashes[2]));
 }
 
+static void large_heads_are_got_in_smaller_blocks(void **state)
+{
+	struct world *w = *state;
+	struct hash hash;
+
+	w->most = 1;
+	assert_int_equal(head_chain_prove(w->chain, 0, &hash, NULL), 0);
+	assert_true(hash_equal(&hash, &w->id));
+}
+
 static void a_chain_of_other_heads_is_refused(void **state)
 {
 	struct world *w = *state;
@@ -452,6 +465,7 @@ int main(void)
 		test(a_page_that_is_missing_is_an_error_and_not_an_absence),
 		test(without_trust_there_is_nothing),
 		test(the_chain_is_proved_back_to_the_first_head),
+		test(large_heads_are_got_in_smaller_blocks),
 		test(a_chain_of_other_heads_is_refused),
 		test(only_descendants_are_appended),
 		test(of_a_fork_nothing_stays),

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK 128u /* heads got at a time */
+#define BLOCK 128u /* heads got at a time, or fewer where they are large */
 
 struct head_chain {
 	struct hash id;
@@ -152,14 +152,20 @@ static char *take_last_line(struct text *lines)
 static int take_heads(struct head_chain *chain, uint64_t first, bool put,
 		      struct link *link, struct error *err)
 {
+	uint64_t block = BLOCK;
+
 	while (link->sequence > first) {
 		uint64_t last = link->sequence - 1;
-		uint64_t from = last - first < BLOCK ? first : last - BLOCK + 1;
+		uint64_t from = last - first < block ? first : last - block + 1;
 		autotext struct text lines = { 0 };
 		char *line;
 		int r;
 
 		r = chain->supply.get(chain->supply.context, from, last, &lines, err);
+		if (r == -EFBIG && block > 1) {
+			block /= 2;
+			continue;
+		}
 		if (r < 0)
 			return r;
 		while (link->sequence > from) {

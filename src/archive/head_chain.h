@@ -16,7 +16,7 @@ struct text;
 
 struct head_supply {
 	/* Append the heads of commits [@first, @last], a line each, in order; fewer if there
-	 * are no more. */
+	 * are no more. -EFBIG: they are too large to be got together. */
 	int (*get)(void *context, uint64_t first, uint64_t last, struct text *lines,
 		   struct error *err);
 	void *context;

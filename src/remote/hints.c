@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REPLY_MAX (4u << 20)  /* bytes; servers send blocks of 64 KiB and a manifest */
+#define REPLY_MAX (4u << 20)  /* bytes; servers send blocks of 40 KiB and a manifest */
 #define HINTS_MAX (16u << 20) /* bytes of all replies together */
+#define HEADS_MAX (4u << 20)  /* bytes of those got together: more than one can have */
+#define VERSIONS_MAX (256u << 10) /* bytes; parsed, JSON takes up to 40 times its size */
 
 static int append_target(struct text *target, const char *what, const char *path)
 {
@@ -29,13 +31,13 @@ static int append_target(struct text *target, const char *what, const char *path
 	return r;
 }
 
-static int get(struct http *http, const struct text *target, struct text *reply,
-	       struct error *err)
+static int get(struct http *http, const struct text *target, size_t size_max,
+	       struct text *reply, struct error *err)
 {
 	return http_get(http,
 			&(struct http_request){ .target = text_string(target),
 						.text = reply,
-						.text_max = REPLY_MAX },
+						.text_max = size_max },
 			err);
 }
 
@@ -66,7 +68,7 @@ int hints_decode_versions(const void *data, size_t size, struct text *lines,
 	uint64_t cursor = 0;
 	int r;
 
-	r = json_parse(data, size, REPLY_MAX, &json, err);
+	r = json_parse(data, size, VERSIONS_MAX, &json, err);
 	if (r == 0)
 		r = json_get_array(json, "versions", &versions, err);
 	if (r == 0 && json_has(json, "cursor"))
@@ -97,7 +99,7 @@ int hints_get_versions(struct http *http, const char *path, struct text *lines,
 			r = text_appendf(&target, "?cursor=%" PRIu64, cursor);
 		if (r < 0)
 			return error_set(err, r, "no memory for versions");
-		r = get(http, &target, &reply, err);
+		r = get(http, &target, VERSIONS_MAX, &reply, err);
 		if (r == -ENOENT)
 			return 0; /* the path has none */
 		if (r == 0)
@@ -122,7 +124,7 @@ int hints_get_names(struct http *http, const char *path, uint64_t at, struct tex
 		r = text_appendf(&target, "?at=%" PRIu64, at);
 	if (r < 0)
 		return error_set(err, r, "no memory for names");
-	r = get(http, &target, lines, err);
+	r = get(http, &target, REPLY_MAX, lines, err);
 	if (r == -ENOENT)
 		text_clear(lines);
 	return r == -ENOENT ? 0 : r;
@@ -150,9 +152,13 @@ int hints_get_heads(struct http *http, uint64_t first, uint64_t last, struct tex
 				 first, last);
 		if (r < 0)
 			return error_set(err, r, "no memory for heads");
-		r = get(http, &target, lines, err);
+		r = get(http, &target, REPLY_MAX, lines, err);
 		if (r < 0) /* that there are none is nothing to be believed */
 			return r == -ENOENT ? -EIO : r;
+		if (lines->size > HEADS_MAX)
+			return error_set(err, -EFBIG,
+					 "heads of %zu bytes and more at a time",
+					 lines->size);
 		count = count_lines(lines, before);
 		if (count == 0 || count > last - first + 1)
 			return 0; /* who wants to prove them sees what is missing */

@@ -20,7 +20,8 @@ int hints_get_versions(struct http *http, const char *path, struct text *lines,
 int hints_get_names(struct http *http, const char *path, uint64_t at, struct text *lines,
 		    struct error *err);
 
-/* Append the heads of commits @first to @last, a line each. */
+/* Append the heads of commits @first to @last, a line each. -EFBIG: they are too large to
+ * be got together. */
 int hints_get_heads(struct http *http, uint64_t first, uint64_t last, struct text *lines,
 		    struct error *err);
 
