@@ -171,7 +171,6 @@ def hashes(archive):
     return [line.split()[1] for line in archive.run('log', '--full').lines]
 
 
-@pytest.mark.main
 def test_a_pin_is_enough_and_what_descends_from_it_is_fine(archive, small, serve, program, home):
     remote = Remote(program, serve(archive).url, home)
     first = hashes(archive)[-1]  # the archive itself
@@ -351,7 +350,6 @@ def large(archive, tmp_path, rng):
     return tree
 
 
-@pytest.mark.main
 def test_a_copy_survives_a_server_that_is_killed(archive, large, serve, mount, program, home,
                                                  tmp_path):
     server = serve(archive)
@@ -463,7 +461,6 @@ def test_a_token_does_not_go_over_plain_http(archive, small, serve, program, hom
                    for headers in between.headers)
 
 
-@pytest.mark.main
 def test_a_token_over_tls(archive, small, serve, mount, program, home, tmp_path):
     if not have('openssl'):
         pytest.skip('there is no openssl')

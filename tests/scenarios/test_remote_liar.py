@@ -102,25 +102,25 @@ def test_bytes_that_are_wrong_each_time_are_an_error(world, between, remote, rng
     judge(world, remote, 'another page|segment|frame|hash|checksum|damaged')
 
 
-@pytest.mark.parametrize('kind', KINDS)
-def test_bytes_that_are_wrong_once_are_asked_for_again(world, between, remote, rng, kind):
+def test_bytes_that_are_wrong_once_are_asked_for_again(world, between, remote, rng):
     lied = set()
 
     def lie(target, status, headers, body):
         object_ = target.split('?')[0]
-        if kind not in target or object_ in lied:
+        if object_ in lied or not any(kind in target for kind in KINDS):
             return status, headers, body
         lied.add(object_)
         return status, headers, flip(body, rng)
 
     between.lie = lie
     assert judge(world, remote) == ''
-    assert lied
+    for kind in KINDS:
+        assert any(kind in object_ for object_ in lied), kind
 
 
 def test_answers_of_the_wrong_size_or_for_something_else(world, between, remote, rng, count):
     cases = [(kind, change) for kind in KINDS for change in ('short', 'long', 'other', 'not there')]
-    for kind, change in rng.sample(cases, count(3, len(cases))):
+    for kind, change in rng.sample(cases, count(2, len(cases))):
         try_wrong_answers(world, between, remote, kind, change)
 
 
@@ -140,10 +140,11 @@ def try_wrong_answers(world, between, remote, kind, change):
     judge(world, remote)
 
 
-def test_a_body_that_ends_early_or_never(world, between, remote):
+def test_a_body_that_ends_early_or_never(world, between, remote, count):
     between.lie = only(FRAMES, lambda status, headers, body: (
         status, {**headers, 'Content-Length': str(len(body))}, body[:len(body) // 2]))
-    judge(world, remote, 'are lost')
+    if count(0, 1):  # each frame is asked for six times, with pauses
+        judge(world, remote, 'are lost')
     assert 'ends early' in remote.run('cat', '/tree/random', expect=FAILED).err
     between.lie = only(FRAMES, lambda status, headers, body: (
         status, {**headers, 'Content-Length': str(1 << 40)}, body + bytes(1 << 16)))
@@ -211,7 +212,6 @@ def test_older_heads_that_do_not_follow(world, between, remote):
     assert remote.run('log', expect=FAILED).err
 
 
-@pytest.mark.main
 def test_redirects(world, between, remote):
     def to(where):
         return lambda target, status, headers, body: (
