@@ -52,7 +52,7 @@ static unsigned char type_of(int folder, const struct dirent *entry)
 		return entry->d_type;
 	if (fstatat(folder, entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) < 0)
 		return DT_UNKNOWN;
-	return IFTODT(stat.st_mode);
+	return (unsigned char)IFTODT(stat.st_mode);
 }
 
 static int scan_folder(const struct scan *scan, int fd, const char *path,
