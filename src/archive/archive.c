@@ -16,8 +16,8 @@
 #include "archive/catalog_swap.h"
 #include "archive/catch_up.h"
 #include "archive/lock.h"
-#include "archive/places.h"
 #include "archive/origin.h"
+#include "archive/places.h"
 #include "archive/source_local.h"
 #include "archive/volume_set.h"
 #include "base/budget.h"
@@ -211,10 +211,12 @@ static int catch_up_locked(struct archive *archive, struct catch_up *catch_up,
 	return catch_up_run(catch_up, err);
 }
 
-static int note_old_commits(struct archive *archive, const struct catch_up *catch_up)
+static int note_results(struct archive *archive, const struct catch_up *catch_up)
 {
 	char text[ERROR_TEXT_MAX];
 
+	if (catch_up->left_out.text[0])
+		return set_warning(archive, catch_up->left_out.text);
 	if (catch_up->old_commits == 0)
 		return 0;
 	(void)snprintf(text, sizeof(text),
@@ -232,6 +234,7 @@ static int try_catch_up(struct archive *archive, struct error *err)
 		.archive_id = archive->id,
 		.catalog = archive->catalog,
 		.budget = archive->budget,
+		.copies = archive->config.volume.copies > 1,
 	};
 	bool needed = false;
 	int r;
@@ -242,7 +245,7 @@ static int try_catch_up(struct archive *archive, struct error *err)
 	r = catch_up_locked(archive, &catch_up, err);
 	if (r < 0)
 		return r;
-	r = note_old_commits(archive, &catch_up);
+	r = note_results(archive, &catch_up);
 	return r < 0 ? error_set(err, r, "no memory to open an archive") : 0;
 }
 

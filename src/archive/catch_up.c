@@ -22,6 +22,10 @@
  * the active one, and the next writer completes it. Nothing is written to volumes here:
  * a record's missing parity and a sealed file's protection are for the next writer as well.
  *
+ * A commit record that only one of several copies had when its writer was killed, and whose
+ * number another commit has got since, is taken in without its head, which is told once: the
+ * history goes on from what the catalog knows.
+ *
  * All is done in one transaction, the replay of the new commits included, so that a crash
  * here changes nothing.
  */
@@ -268,8 +272,32 @@ int catch_up_needed(const struct catch_up *catch_up, bool *needed_out, struct er
 struct feed {
 	struct catch_up *catch_up; /* its results are counted up */
 	struct replay *replay;
-	bool sealed; /* an end record was among them */
+	const char *name; /* of the file */
+	bool sealed;      /* an end record was among them */
 };
+
+/* Take the head of @record. With copies, one that was left behind by a kill is no failure;
+ * longer branches do not end in the known commits and fail when they are replayed. */
+static int feed_head(struct feed *feed, const struct record *record, struct error *err)
+{
+	struct catch_up *catch_up = feed->catch_up;
+	struct error why = { 0 };
+	int r;
+
+	r = replay_take(feed->replay, record, &why);
+	if (r == REPLAY_OLD)
+		catch_up->old_commits++;
+	if (r >= 0)
+		return 0;
+	if (r == -ESTALE && catch_up->copies) {
+		(void)error_set(&catch_up->left_out, r, "'%s': %s. One is left out",
+				feed->name, why.text);
+		return 0;
+	}
+	if (err)
+		*err = why;
+	return r;
+}
 
 static int feed_record(void *context, const struct record *record,
 		       const struct stripe_info *own, struct error *err)
@@ -286,10 +314,7 @@ static int feed_record(void *context, const struct record *record,
 	catch_up->records++;
 	if (record->kind == STRIPE_END)
 		feed->sealed = true;
-	r = replay_take(feed->replay, record, err);
-	if (r == REPLAY_OLD)
-		catch_up->old_commits++;
-	return r < 0 ? r : 0;
+	return feed_head(feed, record, err);
 }
 
 /* Take in the records of @file after those that are known. They are made durable first: a
@@ -316,6 +341,7 @@ static int feed_file(const struct survey *survey, const struct volume_file *file
 	r = volume_folder_sync(places_base(catch_up->places), file->name, err);
 	if (r < 0)
 		return r;
+	feed->name = file->name;
 	feed->sealed = false;
 	r = budget_reserve(catch_up->budget, CHAIN_MEMORY, "records", err);
 	if (r < 0)

@@ -4,6 +4,7 @@
  * not report, volumes that it began, files that were renamed or attached since. One thread
  * at a time.
  */
+#include "base/error.h"
 #include "merkle/hash.h"
 
 #include <stdbool.h>
@@ -11,7 +12,6 @@
 
 struct budget;
 struct catalog;
-struct error;
 struct places;
 
 struct catch_up {
@@ -19,12 +19,15 @@ struct catch_up {
 	struct hash archive_id;
 	struct catalog *catalog; /* not in a transaction */
 	struct budget *budget;
+	bool copies; /* [volume] copies > 1: a commit that was killed when one volume had
+		      * its record, and made again without that volume, is left out */
 
 	/* Results of catch_up_run(). */
 	uint64_t records; /* taken in */
 	uint64_t commits; /* new ones */
 	uint64_t
 		old_commits; /* older than the last known one: only a rebuild can add them */
+	struct error left_out; /* says which commit was, if any */
 };
 
 /* Whether there is anything to do; reads only. Cheap when there is not: one listing of

@@ -15,10 +15,10 @@
 
 #include "archive/appender.h"
 #include "archive/archive.h"
-#include "archive/head.h"
 #include "archive/lane.h"
 #include "archive/lock.h"
 #include "archive/places.h"
+#include "archive/replay.h"
 #include "archive/source.h"
 #include "archive/source_local.h"
 #include "archive/volume_set.h"
@@ -338,24 +338,22 @@ static int copy_pages(struct copying *copying, struct error *err)
 
 /* Which commits the volumes of a place know. */
 struct known_heads {
+	struct catalog *catalog;
 	uint8_t *bits; /* one for each sequence */
 	uint64_t count;
 };
 
+/* Another commit of that number, which no other place knew, does not count. */
 static int note_head(void *context, const struct record *record,
 		     const struct stripe_info *own, struct error *err)
 {
 	struct known_heads *known = context;
-	struct head head = { 0 };
+	uint64_t sequence;
 
 	(void)own;
 	(void)err;
-	if (!record->head || record->head_size == 0 ||
-	    head_decode(record->head, record->head_size, &head, NULL) < 0)
-		return 0;
-	if (head.sequence < known->count)
-		known->bits[head.sequence / 8] |= (uint8_t)(1u << head.sequence % 8);
-	head_done(&head);
+	if (replay_knows(known->catalog, record, &sequence) && sequence < known->count)
+		known->bits[sequence / 8] |= (uint8_t)(1u << sequence % 8);
 	return 0;
 }
 
@@ -437,7 +435,7 @@ static int complete_lane(struct copying *copying, struct lane *lane,
 			 const struct commit_row *last, struct error *err)
 {
 	autofree uint8_t *bits = calloc(1, last->sequence / 8 + 1);
-	struct known_heads known = { bits, last->sequence + 1 };
+	struct known_heads known = { copying->catalog, bits, last->sequence + 1 };
 	uint64_t before = copying->report->heads;
 	int r;
 

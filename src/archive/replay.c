@@ -5,6 +5,10 @@
  * volume is, the next known one stands for them all. The work follows the heads that there
  * are, never their numbers: those come from volumes, and any number may stand there.
  *
+ * Two heads have the same number where a writer of copies was killed when one volume had the
+ * commit record, and that volume was away when the next commit was made. Which one counts is
+ * for the volumes alone to say: the one that a later commit follows, or else the later one.
+ *
  * The heads wait in the catalog's own table, so that nothing here grows with their number.
  */
 #include "archive/replay.h"
@@ -73,25 +77,82 @@ int replay_init(struct replay *replay, struct catalog *catalog, struct error *er
 	return 0;
 }
 
+static int compare_times(const struct entry_time *a, const struct entry_time *b)
+{
+	if (a->seconds != b->seconds)
+		return a->seconds > b->seconds ? 1 : -1;
+	return (a->nanoseconds > b->nanoseconds) - (a->nanoseconds < b->nanoseconds);
+}
+
+/* Whether @head counts rather than @known, which has its number. */
+static bool is_later(const struct head *head, const struct head *known)
+{
+	int order = compare_times(&head->time, &known->time);
+
+	if (order == 0)
+		order = hash_compare(&head->hash, &known->hash);
+	return order > 0;
+}
+
+/* The same, if a commit that follows one of them does not tell. Releases @row. */
+static int counts(struct replay *replay, const struct head *head, struct commit_row *row,
+		  bool *counts_out, struct error *err)
+{
+	struct commit_row next_row = { 0 };
+	struct head known = { 0 }, next = { 0 };
+	int r;
+
+	r = take_head(row, &known, err);
+	if (r < 0)
+		return r;
+	*counts_out = is_later(head, &known);
+	r = catalog_get_commit(replay->catalog, head->sequence + 1, &next_row, err);
+	if (r == 0)
+		r = take_head(&next_row, &next, err);
+	if (r == 0 && (hash_equal(&next.previous, &head->hash) ||
+		       hash_equal(&next.previous, &known.hash)))
+		*counts_out = hash_equal(&next.previous, &head->hash);
+	head_done(&next);
+	head_done(&known);
+	return r < 0 ? r : 0;
+}
+
+/* @head has the number of the commit @row, which is released: the one that counts stays. */
+static int settle(struct replay *replay, const struct head *head, const char *json,
+		  struct commit_row *row, struct error *err)
+{
+	bool waiting = !replay->started || head->sequence > replay->last;
+	bool better = false;
+	int r = 0;
+
+	if (waiting)
+		r = counts(replay, head, row, &better, err);
+	commit_row_done(row);
+	if (r == 0 && better)
+		r = catalog_put_commit(replay->catalog, head->sequence, &head->hash, json,
+				       err);
+	if (r < 0)
+		return r;
+	return error_set(err, -ESTALE,
+			 "there are two commits number %" PRIu64
+			 ": the archive was continued from an older state",
+			 head->sequence);
+}
+
 static int take(struct replay *replay, const struct head *head, const char *json,
 		struct error *err)
 {
 	struct commit_row known = { 0 };
-	bool equal;
 	int r;
 
 	r = catalog_get_commit(replay->catalog, head->sequence, &known, err);
 	if (r < 0)
 		return r;
+	if (r == 0 && !hash_equal(&known.hash, &head->hash))
+		return settle(replay, head, json, &known, err);
 	if (r == 0) {
-		equal = hash_equal(&known.hash, &head->hash);
 		commit_row_done(&known);
-		if (equal)
-			return REPLAY_KNOWN;
-		return error_set(err, -ESTALE,
-				 "there are two commits number %" PRIu64
-				 ": the archive was continued from an older state",
-				 head->sequence);
+		return REPLAY_KNOWN;
 	}
 	if (replay->started && head->sequence <= replay->last)
 		return REPLAY_OLD;
@@ -112,6 +173,24 @@ int replay_take(struct replay *replay, const struct record *record, struct error
 	r = take(replay, &head, record->head, err);
 	head_done(&head);
 	return r;
+}
+
+bool replay_knows(struct catalog *catalog, const struct record *record,
+		  uint64_t *sequence_out)
+{
+	struct commit_row row = { 0 };
+	struct head head = { 0 };
+	bool known;
+
+	if (!record->head || record->head_size == 0 ||
+	    head_decode(record->head, record->head_size, &head, NULL) < 0)
+		return false;
+	known = catalog_get_commit(catalog, head.sequence, &row, NULL) == 0 &&
+		hash_equal(&row.hash, &head.hash);
+	*sequence_out = head.sequence;
+	commit_row_done(&row);
+	head_done(&head);
+	return known;
 }
 
 struct change {

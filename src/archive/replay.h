@@ -45,8 +45,13 @@ struct replay_events {
 int replay_init(struct replay *replay, struct catalog *catalog, struct error *err);
 
 /* Take the head of @record, if it has one. 0, REPLAY_KNOWN, REPLAY_OLD, -ESTALE: there is
- * another head with its number (the archive forked), -EBADMSG: it is none. */
+ * another head with its number (the archive forked), and one of them was left out,
+ * -EBADMSG: it is none. */
 int replay_take(struct replay *replay, const struct record *record, struct error *err);
+
+/* Whether @record has the head of a commit that @catalog knows, and its number. */
+bool replay_knows(struct catalog *catalog, const struct record *record,
+		  uint64_t *sequence_out);
 
 /* Put the changes of all commits taken since. */
 int replay_run(struct replay *replay, struct source *source,
