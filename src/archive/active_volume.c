@@ -20,6 +20,7 @@
 #include "archive/active_volume.h"
 
 #include "archive/head.h"
+#include "archive/outer_cover.h"
 #include "archive/places.h"
 #include "archive/volume_folder.h"
 #include "archive/volume_info.h"
@@ -440,6 +441,11 @@ int active_volume_open(const struct volume_writing *writing, const struct volume
 	autoptr(active_volume) active = NULL;
 	int r;
 
+	if (outer_is_cut(writing->catalog, row))
+		return error_set(err, -EROFS,
+				 "volume '%s' was made again without its end, and is not "
+				 "written to any more",
+				 row->label ? row->label : "");
 	r = active_volume_new(writing, &row->uuid, row->number,
 			      row->label ? row->label : "", file, &active, err);
 	if (r < 0)

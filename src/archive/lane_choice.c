@@ -6,6 +6,7 @@
 #include "archive/lane_choice.h"
 
 #include "archive/archive.h"
+#include "archive/outer_cover.h"
 #include "archive/places.h"
 #include "archive/volume_choice.h"
 #include "archive/volume_list.h"
@@ -44,7 +45,8 @@ static int consider(struct archive *archive, struct volume_row *row,
 	size_t place;
 	int r;
 
-	if (row->retired || row->role != VOLUME_DATA)
+	if (row->retired || row->role != VOLUME_DATA ||
+	    (!row->sealed && outer_is_cut(archive_catalog(archive), row)))
 		return 0;
 	r = volume_set_find_file(archive_volumes(archive), &row->uuid, &file, NULL);
 	if (r == -ENOMEM)

@@ -102,6 +102,19 @@ static int find_end(struct catalog *catalog, const struct volume_row *row,
 	return 0;
 }
 
+bool outer_is_cut(struct catalog *catalog, const struct volume_row *row)
+{
+	struct stripe_info behind = { 0 };
+	uint64_t end = 0;
+	int r;
+
+	r = find_end(catalog, row, &end, NULL);
+	if (r == 0)
+		r = catalog_find_stripe(catalog, &row->uuid, end, &behind, NULL);
+	stripe_info_done(&behind);
+	return r != CATALOG_END;
+}
+
 int outer_cover_get(struct catalog *catalog, const struct volume_row *row,
 		    unsigned parity,
 		    int (*gap)(void *context, uint64_t start, uint64_t end),

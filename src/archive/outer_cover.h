@@ -20,6 +20,11 @@ struct outer_cover {
  * volume, and as many parity shards are there. */
 bool outer_is_complete(const struct group_place *group, unsigned parity);
 
+/* Whether groups tell of stripes behind the last record of @row's volume: it was made again, and
+ * not all of it was in groups. What is appended would take the places of these stripes in
+ * the log, so nothing may be. Also true if the catalog can't tell. */
+bool outer_is_cut(struct catalog *catalog, const struct volume_row *row);
+
 /* @gap, which may be NULL, is told of each range that is in no complete group, in order. Its
  * negative result ends the walk. */
 int outer_cover_get(struct catalog *catalog, const struct volume_row *row,

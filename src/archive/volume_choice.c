@@ -6,6 +6,7 @@
  */
 #include "archive/volume_choice.h"
 
+#include "archive/outer_cover.h"
 #include "archive/places.h"
 #include "archive/volume_list.h"
 #include "archive/volume_set.h"
@@ -38,6 +39,7 @@ static bool is_attached(struct volume_set *volumes, const struct uuid *uuid)
 
 /* Which may be chosen. */
 struct search {
+	struct catalog *catalog;
 	struct volume_set *volumes;
 	enum volume_role role;
 	const struct uuid *taken;
@@ -57,7 +59,8 @@ static const struct volume_row *choose(struct search *search,
 		const struct volume_row *row = &list->rows[i];
 
 		if (row->role != search->role || row->retired ||
-		    is_taken(&row->uuid, search->taken, search->taken_count))
+		    is_taken(&row->uuid, search->taken, search->taken_count) ||
+		    (!row->sealed && outer_is_cut(search->catalog, row)))
 			continue;
 		*last_out = row;
 		if (row->sealed)
@@ -124,7 +127,7 @@ int volume_choice_make(struct catalog *catalog, struct volume_set *volumes,
 	autovolume_list struct volume_list list = { 0 };
 	const struct volume_row *row;
 	const struct volume_row *last = NULL;
-	struct search search = { volumes, role, taken, taken_count, 0 };
+	struct search search = { catalog, volumes, role, taken, taken_count, 0 };
 	int r;
 
 	r = volume_list_load(catalog, &list, err);

@@ -2,6 +2,10 @@
 /* Facts that do not contradict each other, as in placement.c: each record tells of one parity
  * shard and of all members, so a group is known from any of its parity shards, and the same
  * rows come of them in any order. A shard that was lost and made again has two rows.
+ *
+ * A volume that was lost and made again may end earlier than it did, where not all of it was in
+ * groups. A member that reached further is as good as retired: its stripes begin behind the
+ * last record's own.
  */
 #include "catalog/groups.h"
 
@@ -24,7 +28,10 @@ static const char sql_all_groups[] =
 static const char sql_put_shard[] =
 	"INSERT OR REPLACE INTO outer_shard VALUES(?, ?, ?, ?, ?, ?, ?)";
 static const char sql_shards[] =
-	"SELECT s.shard, v.uuid, v.retired, s.log_start, s.log_size, s.runs, s.checksum"
+	"SELECT s.shard, v.uuid, v.retired OR (s.runs IS NULL AND EXISTS(SELECT 1"
+	" FROM stripe t WHERE t.volume = v.id AND t.log_start > v.log_end"
+	" AND t.log_start < s.log_start + s.log_size)),"
+	" s.log_start, s.log_size, s.runs, s.checksum"
 	" FROM outer_shard s CROSS JOIN volume v ON v.id = s.volume WHERE s.id = ?"
 	" ORDER BY s.shard, v.number, v.uuid, s.log_start";
 static const char sql_find[] =

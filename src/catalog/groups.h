@@ -18,7 +18,7 @@ struct group_shard {
 	uint64_t log_size;      /* of parity: up to the end of the last one */
 	struct group_run *runs; /* parity; owned; NULL: a member */
 	size_t run_count;
-	bool retired; /* its volume is gone for good, or is to be */
+	bool retired; /* its volume is gone for good, or is to be, or has lost its end */
 };
 
 struct group_place {

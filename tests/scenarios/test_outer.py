@@ -369,6 +369,42 @@ def test_a_volume_is_replaced_by_what_is_left_of_it(archive, tree, tmp_path, rng
     assert not volume.exists() and volume.with_name(volume.name + '.replaced').exists()
 
 
+def readable(archive, names):
+    return [n for n in names if archive.run('cat', n, expect=None).code == DONE]
+
+
+@pytest.mark.main
+def test_nothing_is_appended_to_a_volume_that_lost_its_end(bare, tree, tmp_path, rng):
+    archive = bare.copy(tmp_path / 'archive')
+    archive.run('volume', 'protect', expect=KILLED,  # the largest is covered in part
+                env={'BLOCKFRAME_CRASH_AT': 'archive.protect.listed:2'})
+    assert int(status(archive)['unprotected_against_volume_loss']) > 0
+    cut = max(archive.volumes, key=lambda volume: volume.stat().st_size)
+    cut.unlink()
+    archive.run('volume', 'rebuild', '--to', places_of(archive), str(number(cut)), expect=LOST)
+    archive.rebuild(expect=None)
+    old, size = [path_of(name) for name in files(tree)], cut.stat().st_size
+    more = {}
+    for i in range(K + 1):  # until each of the others holds more than groups tell of this one
+        data = rng.randbytes(10_300_000)
+        write_file(tmp_path / f'more/{i}', data)
+        archive.commit('--into', f'more/{i}', tmp_path / f'more/{i}')
+        more[f'more/{i}/{i}'] = data
+    assert cut.stat().st_size == size and len(archive.volumes) > K + P
+    assert 'made again' in archive.run('volume', 'seal', str(number(cut)), expect=FAILED).err
+    assert all(archive.cat(name) == data for name, data in more.items())
+
+    archive.run('volume', 'protect')  # the groups of what is lost protect nobody else
+    assert status(archive)['unprotected_against_volume_loss'] == '0'
+    dump, kept = archive.dump(), readable(archive, old)
+    archive.forget_catalog()
+    archive.rebuild(expect=None)
+    assert archive.dump() == dump
+    lose(archive, [n for n in range(1, K + 1) if n != number(cut)][:P])
+    assert readable(archive, old) == kept
+    assert all(archive.cat(name) == data for name, data in more.items())
+
+
 def test_a_lost_parity_volume_is_made_up_for(archive, tree):
     lose(archive, {K + 1})
     made = archive.run('volume', 'rebuild', '--to', places_of(archive), str(K + 1), '--json')
