@@ -272,6 +272,8 @@ static int put_away(const struct work *work, const char *old, struct error *err)
 		name = NULL; /* undefined after a failure */
 		return error_set(err, -ENOMEM, "no memory for a path");
 	}
+	if (faccessat(base, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return error_set(err, -EEXIST, "'%s' is there already", name);
 	if (renameat(base, old, base, name) < 0)
 		return error_set_errno(err, -errno, "'%s'", old);
 	return places_sync_folder(base, old, err);
@@ -313,6 +315,18 @@ static int finish(struct work *work, const char *old, struct error *err)
 
 /* ---- the run ---- */
 
+/* The old file may have more than the new one: it ends at the first byte that is neither there
+ * nor in a group. */
+static int check_whole(const struct work *work, const char *old, struct error *err)
+{
+	if (!old || work->report->missing == 0)
+		return 0;
+	return error_set(err, -ENODATA,
+			 "log offset %" PRIu64 " can't be read, and is in no group: '%s' "
+			 "stays. 'volume evacuate' copies what can be read",
+			 work->report->payload, old);
+}
+
 static int make_volume(struct work *work, struct error *err)
 {
 	struct volume_set *set = archive_volumes(work->archive);
@@ -330,6 +344,8 @@ static int make_volume(struct work *work, struct error *err)
 	r = make_paths(work, err);
 	if (r == 0)
 		r = write_and_verify(work, err);
+	if (r == 0)
+		r = check_whole(work, old, err);
 	if (r == 0)
 		r = finish(work, old, err);
 	if (r < 0)

@@ -36,7 +36,8 @@ struct volume_remake_report {
 	uint64_t elapsed; /* nanoseconds */
 };
 
-/* -EEXIST: it is attached (and not to be replaced), or a file is in the way; -EINTR; or what
+/* -EEXIST: it is attached (and not to be replaced), or a file is in the way; -ENODATA: it is
+ * to be replaced, and has bytes behind what can't be read; the old file stays; -EINTR; or what
  * reading gave: -ENOMEDIUM names the volumes that it takes. */
 int volume_remake(struct archive *archive, const struct volume_remake_options *options,
 		  struct volume_remake_report *report_out, struct error *err);

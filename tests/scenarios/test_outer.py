@@ -405,6 +405,44 @@ def test_nothing_is_appended_to_a_volume_that_lost_its_end(bare, tree, tmp_path,
     assert all(archive.cat(name) == data for name, data in more.items())
 
 
+def test_a_volume_is_not_replaced_by_less_than_it_has(archive, tmp_path, rng):
+    sizes = {volume: volume.stat().st_size for volume in archive.volumes}
+    commits = {volume: [] for volume in sizes}
+    while not any(len(names) == 2 for names in commits.values()):  # none of them in a group
+        name = f'more-{sum(map(len, commits.values()))}'
+        before = {volume: volume.stat().st_size for volume in sizes}
+        write_file(tmp_path / 'more/file', rng.randbytes(200_000))
+        archive.commit('--into', name, tmp_path / 'more')
+        volume, = [v for v in sizes if v.stat().st_size != before[v]]
+        commits[volume].append(name)
+    stripes = [s for s in read_stripes(volume) if s.offset >= sizes[volume] and s.kind == DATA]
+    for extent in stripes[0].extents:
+        for row in range(extent.leaf_count):
+            write_at(volume, extent.leaf(row)[0], rng.randbytes(extent.leaf(row)[1]))
+    bytes_before = volume.read_bytes()
+    (tmp_path / 'new').mkdir()
+    said = archive.run('volume', 'replace', '--to', tmp_path / 'new', str(number(volume)),
+                       expect=FAILED)
+    assert 'is in no group' in said.err and 'evacuate' in said.err
+    assert volume.read_bytes() == bytes_before
+    assert list((tmp_path / 'new').glob('*.bfv')) == []
+    assert len(archive.cat(f'{name}/more/file')) == 200_000
+
+
+def test_a_volume_that_was_put_away_is_not_overwritten(archive, tmp_path):
+    volume = archive.volumes[1]
+    before = volume.read_bytes()
+    away = volume.with_name(volume.name + '.replaced')
+    away.write_bytes(b'an older one')
+    (tmp_path / 'new').mkdir()
+    arguments = ['volume', 'replace', '--to', tmp_path / 'new', '2']
+    assert 'is there already' in archive.run(*arguments, expect=FAILED).err
+    assert away.read_bytes() == b'an older one' and volume.read_bytes() == before
+    away.unlink()
+    archive.run(*arguments)
+    assert (tmp_path / 'new' / volume.name).read_bytes() == before
+
+
 def test_a_lost_parity_volume_is_made_up_for(archive, tree):
     lose(archive, {K + 1})
     made = archive.run('volume', 'rebuild', '--to', places_of(archive), str(K + 1), '--json')
