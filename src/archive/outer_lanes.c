@@ -107,19 +107,18 @@ static int open_volume(struct outer_lanes *lanes, unsigned lane,
 				  &lanes->active[lane], err);
 }
 
-/* Put a volume into @lane that is in no other one, and not one of @avoid. */
-static int fill_lane(struct outer_lanes *lanes, unsigned lane, const struct uuid *avoid,
-		     size_t avoid_count, struct error *err)
+/* Put a volume into @lane that is in no other one, and not to be avoided. */
+static int fill_lane(struct outer_lanes *lanes, unsigned lane, struct error *err)
 {
-	autofree struct uuid *taken = calloc(avoid_count + lanes->count, sizeof(*taken));
+	size_t count = lanes->avoid_count;
+	autofree struct uuid *taken = calloc(count + lanes->count, sizeof(*taken));
 	autovolume_choice struct volume_choice choice = { 0 };
-	size_t count = avoid_count;
 	int r;
 
 	if (!taken)
 		return error_set(err, -ENOMEM, "no memory to open volumes");
-	if (avoid_count)
-		memcpy(taken, avoid, avoid_count * sizeof(*taken));
+	if (count)
+		memcpy(taken, lanes->avoid, count * sizeof(*taken));
 	for (unsigned i = 0; i < lanes->count; i++)
 		if (lanes->active[i])
 			taken[count++] = lanes->active[i]->uuid;
@@ -141,6 +140,8 @@ int outer_lanes_open(struct archive *archive, unsigned count, const struct uuid 
 	*lanes_out = (struct outer_lanes){
 		.archive = archive,
 		.count = count,
+		.avoid = avoid,
+		.avoid_count = avoid_count,
 		.writing = {
 			.places = archive_places(archive),
 			.config = config,
@@ -154,7 +155,7 @@ int outer_lanes_open(struct archive *archive, unsigned count, const struct uuid 
 	archive_id(archive, &lanes_out->writing.archive_id);
 	r = reserve_memory(lanes_out, err);
 	for (unsigned i = 0; i < count && r == 0; i++)
-		r = fill_lane(lanes_out, i, avoid, avoid_count, err);
+		r = fill_lane(lanes_out, i, err);
 	return r;
 }
 
@@ -178,7 +179,7 @@ static int next_volume(struct outer_lanes *lanes, unsigned lane, struct error *e
 	if (r < 0)
 		return error_prefix(err, r, "volume '%s'", lanes->active[lane]->label);
 	close_lane(lanes, lane);
-	return fill_lane(lanes, lane, NULL, 0, err);
+	return fill_lane(lanes, lane, err);
 }
 
 int outer_lanes_make_room(struct outer_lanes *lanes, uint64_t size, uint64_t *size_out,
@@ -190,7 +191,7 @@ int outer_lanes_make_room(struct outer_lanes *lanes, uint64_t size, uint64_t *si
 		uint64_t room = shard_room(lanes, i);
 		int r;
 
-		if (room < size && !lanes->active[i]->fresh) {
+		while (room < size && !lanes->active[i]->fresh) {
 			r = next_volume(lanes, i, err);
 			if (r < 0)
 				return r;

@@ -16,11 +16,13 @@ struct outer_lanes {
 	struct budget *budgets[GROUP_PARITY_MAX];       /* parts of the archive's */
 	struct active_volume *active[GROUP_PARITY_MAX]; /* in as many volumes */
 	unsigned count;
+	const struct uuid *avoid; /* borrowed: volumes that none of them may be */
+	size_t avoid_count;
 	uint64_t memory; /* bytes of each lane's budget */
 };
 
-/* Have @count parity volumes open, none of them one of the @avoid_count at @avoid; new ones are
- * made where there are too few. Release with outer_lanes_done() in any case. */
+/* Have @count parity volumes open, none of them one of the @avoid_count at @avoid (borrowed);
+ * new ones are made where there are too few. Release with outer_lanes_done() in any case. */
 int outer_lanes_open(struct archive *archive, unsigned count, const struct uuid *avoid,
 		     size_t avoid_count, struct outer_lanes *lanes_out,
 		     struct error *err);

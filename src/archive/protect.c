@@ -11,6 +11,7 @@
 #include "archive/archive.h"
 #include "archive/outer_plan.h"
 #include "archive/protect_group.h"
+#include "archive/volume_set.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/crash_point.h"
@@ -117,6 +118,21 @@ static int complete_place(struct protect *protect, const struct group_place *pla
 	return r;
 }
 
+/* Before a volume is begun for what can't be read: -ENOMEDIUM names the member that is away. */
+static int find_members(struct protect *protect, const struct group *group,
+			struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < group->member_count; i++) {
+		autofree char *file = NULL;
+
+		r = volume_set_find_file(archive_volumes(protect->archive),
+					 &group->members[i].volume, &file, err);
+	}
+	return r;
+}
+
 static int complete_group(struct protect *protect, const struct hash *id,
 			  struct error *err)
 {
@@ -129,6 +145,8 @@ static int complete_group(struct protect *protect, const struct hash *id,
 	if (r != 0)
 		return r < 0 ? r : 0;
 	r = outer_plan_again(catalog, &place, &group, err);
+	if (r == 0)
+		r = find_members(protect, &group, err);
 	if (r == 0)
 		r = complete_place(protect, &place, &group, err);
 	group_done(&group);

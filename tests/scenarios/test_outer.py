@@ -443,6 +443,40 @@ def test_a_volume_that_was_put_away_is_not_overwritten(archive, tmp_path):
     assert (tmp_path / 'new' / volume.name).read_bytes() == before
 
 
+def test_a_group_that_waits_for_a_member_begins_no_volumes(archive, tmp_path):
+    archive.run('volume', 'retire', str(K + 1))
+    archive.run('volume', 'protect')
+    archive.run('volume', 'retire', str(K + 2))
+    taken = take_away(archive, range(1, K), tmp_path / 'taken')
+    archive.run('volume', 'protect')
+    archive.run('volume', 'protect')
+    numbers = [number(volume) for volume in archive.volumes]
+    assert sorted(set(numbers)) == sorted(numbers)
+    for volume in taken.values():
+        volume.rename(places_of(archive) / volume.name)
+    archive.run('volume', 'protect')
+    assert status(archive)['unprotected_against_volume_loss'] == '0'
+
+
+def test_shards_that_are_made_again_come_to_no_volume_of_their_group(bare, tmp_path, rng):
+    archive = bare.copy(tmp_path / 'archive')
+    write_file(tmp_path / 'more/large', rng.randbytes(55_000_000))
+    archive.commit(tmp_path / 'more')
+    archive.run('volume', 'protect')
+    first = take_away(archive, {K + 1, K + 2}, tmp_path / 'taken')
+    write_file(tmp_path / 'more/file', rng.randbytes(500_000))
+    archive.commit(tmp_path / 'more')
+    archive.run('volume', 'protect')  # small groups on two new volumes
+    for volume in first.values():
+        volume.rename(places_of(archive) / volume.name)
+    archive.run('volume', 'retire', str(K + 3))
+    full = max(volume.stat().st_blocks * 512 for volume in archive.volumes
+               if number(volume) in first)
+    archive.run('volume', 'protect', env={'BLOCKFRAME_VOLUME_MAX_SIZE': str(full + SECTOR)})
+    after = status(archive)
+    assert after['unprotected_against_volume_loss'] == '0' and after['groups_incomplete'] == '0'
+
+
 def test_a_lost_parity_volume_is_made_up_for(archive, tree):
     lose(archive, {K + 1})
     made = archive.run('volume', 'rebuild', '--to', places_of(archive), str(K + 1), '--json')
