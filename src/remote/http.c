@@ -68,7 +68,8 @@ struct attempt {
 	struct http *http;
 	const struct http_request *request;
 	CURL *handle;
-	size_t size; /* bytes taken */
+	uint64_t deadline; /* clock_monotonic_ns() until which a server may be away */
+	size_t size;       /* bytes taken */
 	bool too_long;
 	unsigned cut; /* tries that ended within the answer */
 	long status;
@@ -326,13 +327,23 @@ static long at_most(unsigned seconds, long milliseconds)
 						       : milliseconds;
 }
 
+/* Seconds that the server may still be away, at least one. */
+static unsigned time_left(const struct attempt *attempt)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	if (attempt->deadline <= now + SECOND)
+		return 1;
+	return (unsigned)((attempt->deadline - now + SECOND - 1) / SECOND);
+}
+
 static CURLcode set_options(struct attempt *attempt, const char *url,
 			    struct curl_slist *headers)
 {
 	const struct http *http = attempt->http;
 	CURL *h = attempt->handle;
 	CURLcode code = CURLE_OK;
-	long timeout = http->timeout ? (long)http->timeout : 1;
+	unsigned timeout = time_left(attempt);
 
 #define set(option, value)                                         \
 	do {                                                       \
@@ -344,9 +355,9 @@ static CURLcode set_options(struct attempt *attempt, const char *url,
 	set(CURLOPT_PROTOCOLS_STR, "http,https");
 	set(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
 	set(CURLOPT_NOSIGNAL, 1L);
-	set(CURLOPT_CONNECTTIMEOUT_MS, at_most((unsigned)timeout, CONNECT_MAX));
+	set(CURLOPT_CONNECTTIMEOUT_MS, at_most(timeout, CONNECT_MAX));
 	set(CURLOPT_LOW_SPEED_LIMIT, SPEED_MIN);
-	set(CURLOPT_LOW_SPEED_TIME, timeout);
+	set(CURLOPT_LOW_SPEED_TIME, (long)timeout);
 	set(CURLOPT_BUFFERSIZE, 262144L);
 	set(CURLOPT_WRITEFUNCTION, on_body);
 	set(CURLOPT_WRITEDATA, attempt);
@@ -508,7 +519,9 @@ static int try_until(struct http *http, const struct http_request *request, char
 		     struct curl_slist *headers, struct error *err)
 {
 	uint64_t deadline = clock_monotonic_ns() + http->timeout * SECOND;
-	struct attempt attempt = { .http = http, .request = request };
+	struct attempt attempt = { .http = http,
+				   .request = request,
+				   .deadline = deadline };
 	uint64_t pause = WAIT_FIRST;
 	int r;
 
