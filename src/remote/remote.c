@@ -113,6 +113,18 @@ static int load_trust(struct remote *remote, struct trust *trust, struct error *
 			 http_url(remote->http));
 }
 
+/* Unless others, who read from the same URL while this one was judged, have seen more. */
+static int store_trust(struct remote *remote, struct error *err)
+{
+	autotrust known = { 0 };
+
+	if (trust_load(remote->trust.url, &known, NULL) == 0 &&
+	    hash_equal(&known.archive, &remote->trust.archive) &&
+	    known.sequence > remote->trust.sequence)
+		return 0;
+	return trust_store(&remote->trust, err);
+}
+
 /* Judge the server's head, and remember it. */
 static int judge(struct remote *remote, const struct head *head, struct head_chain *chain,
 		 struct error *err)
@@ -148,7 +160,7 @@ static int judge(struct remote *remote, const struct head *head, struct head_cha
 	remote->trust.sequence = head->sequence;
 	remote->trust.head = head->hash;
 	remote->trust.pin = pin;
-	return trust_store(&remote->trust, err);
+	return store_trust(remote, err);
 }
 
 static int64_t now(void)

@@ -183,6 +183,25 @@ def test_a_pin_is_enough_and_what_descends_from_it_is_fine(archive, small, serve
     remote.run('ls', '--pin', hashes(archive)[1])
 
 
+def test_what_others_have_seen_meanwhile_stays_remembered(archive, small, serve, program, home):
+    archive.commit(small, '--message', 'one')
+    first = hashes(archive)[-1]
+    with Between(serve(archive).url) as between:
+        remote = Remote(program, between.url, home)
+
+        def lie(target, *answer):
+            if '/v1/commits' in target:  # which the pin is looked for in
+                between.lie = None
+                archive.commit(small, '--message', 'two')
+                remote.run('ls', '--tofu')
+            return answer
+
+        between.lie = lie
+        remote.run('ls', '--pin', first)
+        assert between.lie is None
+        assert remote.remembered()[remote.url][1] == hashes(archive)[0]
+
+
 @pytest.mark.main
 def test_a_server_that_was_set_back_is_not_read(archive, small, serve, mount, program, home,
                                                 tmp_path):
