@@ -86,7 +86,7 @@ static int note_entry(struct survey *survey, unsigned shard, const char *file,
 		survey->capacity = capacity;
 	}
 	entry = &survey->entries[survey->count++];
-	(void)snprintf(entry->name, 4, "%02x/", shard & 0xff);
+	(void)snprintf(entry->name, sizeof(entry->name), "%02x/", shard & 0xff);
 	memcpy(entry->name + 3, file, HASH_HEX_SIZE - 2);
 	entry->size = room_of((uint64_t)st->st_size);
 	entry->used = st->st_mtim;
