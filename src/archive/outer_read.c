@@ -232,7 +232,7 @@ static const struct group_shard *find_member(const struct group_place *group,
 }
 
 /* As much of the range as the member of one group holds; *size_out bytes. 0, CATALOG_END if
- * there is no such group. */
+ * there is no such group. *size_out stays 0 if the catalog failed, and not the group. */
 static int read_group(struct volume_set *set, const struct uuid *volume, unsigned nth,
 		      uint64_t log_offset, uint8_t *data, size_t size, size_t *size_out,
 		      struct error *err)
@@ -277,8 +277,8 @@ int outer_read(struct volume_set *set, const struct uuid *volume, uint64_t log_o
 			failed = r;
 			if (err)
 				*err = why;
-			if (r == -ENOMEM)
-				return r;
+			if (r == -ENOMEM || part == 0)
+				return r; /* the catalog would fail for ever */
 			nth++;
 			continue;
 		}
