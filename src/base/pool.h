@@ -70,7 +70,9 @@ void task_group_init(struct task_group *group);
 /* No task may be pending. */
 void task_group_done(struct task_group *group);
 
-/* Block until no task of @group is pending. Returns the first negative result of any task
+/* Only one thread at a time may wait for a group.
+ *
+ * Block until no task of @group is pending. Returns the first negative result of any task
  * since the last call, with its text, else 0; then the group starts afresh. */
 int task_group_wait(struct task_group *group, struct error *err);
 
