@@ -30,6 +30,7 @@
 #include "base/pool.h"
 #include "catalog/placement.h"
 #include "volume/backend.h"
+#include "volume/chain.h"
 #include "volume/scrub.h"
 #include "volume/stripe_remake.h"
 
@@ -52,6 +53,7 @@ struct work {
 	char *path;            /* of the new file; owned */
 	char *part;            /* until it is whole; owned */
 	struct stripe_remake remake;
+	uint64_t sequence; /* of the last record made */
 };
 
 struct read_task {
@@ -129,6 +131,7 @@ static int make_stripe(void *context, const struct stripe_info *stripe,
 	if (record) {
 		work->remake.previous_offset = stripe->offset;
 		work->remake.previous_hash = record->hash;
+		work->sequence = record->sequence;
 	}
 	work->report->stripes++;
 	work->report->payload += stripe_log_size(stripe);
@@ -187,6 +190,31 @@ static int write_part(struct work *work, struct error *err)
 
 /* ---- verifying ---- */
 
+static int not_as_written(const struct work *work, struct error *err)
+{
+	return error_set(err, -EBADMSG, "'%s' is not what was written", work->part);
+}
+
+/* Whether the last record is there: what lies behind the last one that can be found would pass
+ * for a tail, which nobody verifies. There may be more, of a run that knew more. */
+static int check_end(struct work *work, struct backend *backend, struct error *err)
+{
+	struct budget *budget = archive_budget(work->archive);
+	autoptr(record) record = NULL;
+	struct stripe_info own = { 0 };
+	int r;
+
+	r = budget_reserve(budget, CHAIN_MEMORY, "records", err);
+	if (r < 0)
+		return r;
+	r = chain_find_last(backend, &work->options->volume, &record, &own, err);
+	budget_release(budget, CHAIN_MEMORY);
+	stripe_info_done(&own);
+	if (r == 0 && record->sequence < work->sequence)
+		r = not_as_written(work, err);
+	return r;
+}
+
 /* Whether all of the new file is as it should be, read from the medium again. */
 static int verify_part(struct work *work, struct error *err)
 {
@@ -207,9 +235,8 @@ static int verify_part(struct work *work, struct error *err)
 	if (r < 0)
 		return r;
 	if (report.repairable + report.lost > 0 || report.broken || report.missing > 0)
-		return error_set(err, -EBADMSG, "'%s' is not what was written",
-				 work->part);
-	return 0;
+		return not_as_written(work, err);
+	return check_end(work, backend, err);
 }
 
 static int write_and_verify(struct work *work, struct error *err)

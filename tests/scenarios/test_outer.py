@@ -369,6 +369,19 @@ def test_a_volume_is_replaced_by_what_is_left_of_it(archive, tree, tmp_path, rng
     assert not volume.exists() and volume.with_name(volume.name + '.replaced').exists()
 
 
+def test_a_rebuild_that_lost_its_last_blocks_is_begun_anew(archive, tmp_path):
+    old = take_away(archive, {2}, tmp_path / 'taken')[2]
+    arguments = ['volume', 'rebuild', '--to', places_of(archive), '2']
+    archive.run(*arguments, expect=KILLED,
+                env={'BLOCKFRAME_CRASH_AT': 'archive.remake.written:1'})
+    new = places_of(archive) / old.name
+    part = new.with_name(new.name + '.part')
+    last = max(read_stripes(old), key=lambda stripe: stripe.offset)
+    write_at(part, last.offset, bytes(part.stat().st_size - last.offset))  # as after a power cut
+    archive.run(*arguments)
+    assert new.read_bytes() == old.read_bytes()
+
+
 def readable(archive, names):
     return [n for n in names if archive.run('cat', n, expect=None).code == DONE]
 
