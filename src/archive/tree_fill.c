@@ -11,7 +11,8 @@
  * Names of one file (hard links) are put in together: which number the file has, and how many
  * names, must not depend on the order in which somebody looks at them. Where its other names
  * are can't be told from one name's manifest, so the server is asked; each name is then looked
- * up like any other. A server that keeps names to itself makes one file look like several.
+ * up like any other, and has then the same names. A server that keeps names to itself makes
+ * one file look like several.
  */
 #include "archive/tree_fill.h"
 
@@ -179,27 +180,6 @@ static int add(struct filling *filling, const void *data, size_t size,
 
 /* Looking. */
 
-static int begin(struct tree_fill *fill, uint64_t at, struct filling **filling_out,
-		 struct error *err)
-{
-	struct filling *filling = calloc(1, sizeof(*filling));
-	int r;
-
-	if (!filling)
-		return error_set(err, -ENOMEM, "no memory to look into a folder");
-	filling->fill = fill;
-	filling->at = at;
-	filling->with_names = true;
-	r = find_root(fill, at, &filling->root, err);
-	if (r < 0) {
-		free(filling);
-		return r;
-	}
-	tree_cursor_init(&filling->cursor, fill->options.source, &filling->root);
-	*filling_out = filling;
-	return 0;
-}
-
 static void filling_free(struct filling *filling)
 {
 	if (!filling)
@@ -209,6 +189,25 @@ static void filling_free(struct filling *filling)
 	free(filling);
 }
 DEFINE_AUTOPTR(filling);
+
+static int begin(struct tree_fill *fill, uint64_t at, struct filling **filling_out,
+		 struct error *err)
+{
+	autoptr(filling) filling = calloc(1, sizeof(*filling));
+	int r;
+
+	if (!filling)
+		return error_set(err, -ENOMEM, "no memory to look into a folder");
+	filling->fill = fill;
+	filling->at = at;
+	filling->with_names = true;
+	r = find_root(fill, at, &filling->root, err);
+	if (r < 0)
+		return r;
+	tree_cursor_init(&filling->cursor, fill->options.source, &filling->root);
+	*filling_out = take_ptr(filling);
+	return 0;
+}
 
 static int add_line(struct filling *filling, struct error *err)
 {
@@ -257,8 +256,7 @@ static int add_children(struct filling *filling, const uint8_t *folder,
 
 	if (folder_size)
 		memcpy(key, folder, folder_size);
-	key[folder_size] =
-		0; /* the least key below it, but for the top, where it is "" */
+	key[folder_size] = 0; /* the least key below it; "" at the top */
 	r = tree_seek(cursor, key, skip, err);
 	while (r == 0 && tree_is_below(cursor, folder, folder_size)) {
 		if (memchr(cursor->key + skip, 0, cursor->key_size - skip))
@@ -289,7 +287,9 @@ static int fill_folder(struct catalog_filler *filler, const uint8_t *key, size_t
 
 /* Names of one file. */
 
-static int add_names(struct filling *names, const char *lines, struct error *err)
+/* Put the names in @lines in, as far as they are there; or that those of each are @known. */
+static int add_names(struct filling *names, const char *lines, bool known,
+		     struct error *err)
 {
 	uint8_t key[MANIFEST_KEY_MAX];
 	size_t key_size;
@@ -301,22 +301,26 @@ static int add_names(struct filling *names, const char *lines, struct error *err
 		r = manifest_decode_key(lines, size, key, &key_size, err);
 		if (r < 0)
 			return r;
+		lines += size + (lines[size] == '\n');
+		if (known) {
+			r = add(names, key, key_size, CATALOG_NAMES, err);
+			continue;
+		}
 		tree_cursor_done(&names->cursor);
 		tree_cursor_init(&names->cursor, names->fill->options.source,
 				 &names->root);
 		r = add_path(names, key, key_size, err);
-		lines += size + (lines[size] == '\n');
 	}
 	return r;
 }
 
-static int are_names_known(struct filling *filling, const struct bytes *key,
-			   bool *known_out, struct error *err)
+static int get_known(struct tree_fill *fill, const uint8_t *key, size_t key_size,
+		     enum catalog_known known, uint64_t at, bool *known_out,
+		     struct error *err)
 {
-	mutex_scope(&filling->fill->mutex);
+	mutex_scope(&fill->mutex);
 
-	return catalog_get_known(filling->fill->catalog, key->data, key->size,
-				 CATALOG_NAMES, filling->at, known_out, err);
+	return catalog_get_known(fill->catalog, key, key_size, known, at, known_out, err);
 }
 
 /* Put the other names of the file in @line in. */
@@ -330,7 +334,8 @@ static int put_names(struct filling *filling, const struct manifest *manifest,
 	bool known = false;
 	int r;
 
-	r = are_names_known(filling, &manifest->key, &known, err);
+	r = get_known(filling->fill, manifest->key.data, manifest->key.size,
+		      CATALOG_NAMES, filling->at, &known, err);
 	if (r < 0 || known)
 		return r;
 	r = key_to_path(manifest->key.data, manifest->key.size, &path);
@@ -342,7 +347,9 @@ static int put_names(struct filling *filling, const struct manifest *manifest,
 	if (r < 0)
 		return r;
 	names->with_names = false;
-	r = add_names(names, text_string(&lines), err);
+	r = add_names(names, text_string(&lines), false, err);
+	if (r == 0)
+		r = add_names(names, text_string(&lines), true, err);
 	if (r == 0)
 		r = add(names, manifest->key.data, manifest->key.size, CATALOG_NAMES,
 			err);
@@ -370,15 +377,6 @@ static int put_names_of(struct filling *filling, struct error *err)
 
 /* History. */
 
-static int get_known(struct tree_fill *fill, const uint8_t *key, size_t key_size,
-		     enum catalog_known known, uint64_t at, bool *known_out,
-		     struct error *err)
-{
-	mutex_scope(&fill->mutex);
-
-	return catalog_get_known(fill->catalog, key, key_size, known, at, known_out, err);
-}
-
 static int set_known(struct tree_fill *fill, const uint8_t *key, size_t key_size,
 		     enum catalog_known known, uint64_t at, struct error *err)
 {
@@ -392,6 +390,14 @@ static int set_known(struct tree_fill *fill, const uint8_t *key, size_t key_size
 	return r;
 }
 
+static int fill_current(struct catalog_filler *filler, uint64_t *sequence_out,
+			struct error *err)
+{
+	const struct tree_fill_options *options = &fill_of(filler)->options;
+
+	return options->current(options->context, sequence_out, err);
+}
+
 /* Fill in @key as of each commit that @lines begin with. */
 static int fill_hinted(struct catalog_filler *filler, const uint8_t *key, size_t key_size,
 		       uint64_t current, char *lines, struct error *err)
@@ -399,7 +405,7 @@ static int fill_hinted(struct catalog_filler *filler, const uint8_t *key, size_t
 	char *next = lines;
 	int r = 0;
 
-	while (r == 0 && *next) {
+	while (r == 0 && next && *next) {
 		char *line = strsep(&next, "\n");
 		uint64_t commit;
 
@@ -407,8 +413,6 @@ static int fill_hinted(struct catalog_filler *filler, const uint8_t *key, size_t
 			return error_set(err, -EBADMSG,
 					 "the server's list of versions is none");
 		r = fill_entry(filler, key, key_size, commit, err);
-		if (!next)
-			break;
 	}
 	return r;
 }
@@ -417,14 +421,13 @@ static int fill_versions(struct catalog_filler *filler, const uint8_t *key,
 			 size_t key_size, struct error *err)
 {
 	struct tree_fill *fill = fill_of(filler);
-	const struct tree_fill_options *options = &fill->options;
 	autotext struct text lines = { 0 };
 	autofree char *path = NULL;
 	uint64_t current = 0;
 	bool known = false;
 	int r;
 
-	r = options->current(options->context, &current, err);
+	r = fill_current(filler, &current, err);
 	if (r == 0)
 		r = get_known(fill, key, key_size, CATALOG_VERSIONS, current, &known,
 			      err);
@@ -435,7 +438,7 @@ static int fill_versions(struct catalog_filler *filler, const uint8_t *key,
 		return error_set(err, r, "no memory for a path");
 	r = fill_entry(filler, key, key_size, current, err);
 	if (r == 0)
-		r = options->hint_versions(options->context, path, &lines, err);
+		r = fill->options.hint_versions(fill->options.context, path, &lines, err);
 	if (r == 0 && lines.size > 0)
 		r = fill_hinted(filler, key, key_size, current, lines.data, err);
 	if (r == 0)
@@ -448,12 +451,11 @@ static int fill_paths(struct catalog_filler *filler, const uint8_t *key, size_t 
 		      struct error *err)
 {
 	struct tree_fill *fill = fill_of(filler);
-	const struct tree_fill_options *options = &fill->options;
 	uint64_t current = 0;
 	bool known = false;
 	int r;
 
-	r = options->current(options->context, &current, err);
+	r = fill_current(filler, &current, err);
 	if (r == 0)
 		r = get_known(fill, key, key_size, CATALOG_PATHS, current, &known, err);
 	if (r < 0 || known)
@@ -468,20 +470,11 @@ static int fill_paths(struct catalog_filler *filler, const uint8_t *key, size_t 
 static int fill_heads(struct catalog_filler *filler, uint64_t from, struct error *err)
 {
 	uint64_t current = 0;
-	int r = fill_of(filler)->options.current(fill_of(filler)->options.context,
-						 &current, err);
+	int r = fill_current(filler, &current, err);
 
 	if (r < 0 || from > current)
 		return r;
 	return head_chain_prove(fill_of(filler)->options.chain, from, NULL, err);
-}
-
-static int fill_current(struct catalog_filler *filler, uint64_t *sequence_out,
-			struct error *err)
-{
-	const struct tree_fill_options *options = &fill_of(filler)->options;
-
-	return options->current(options->context, sequence_out, err);
 }
 
 /* What changed. */
@@ -503,11 +496,9 @@ static int find_nodes(struct tree_fill *fill, const uint8_t *key, size_t key_siz
 
 	mutex_scope(&fill->mutex);
 	r = catalog_find_node(fill->catalog, key, folder_size, &row->parent, &above, err);
-	if (r == 0)
-		r = catalog_find_node(fill->catalog, key, key_size, &row->node, &above,
-				      err);
-	else
+	if (r != 0)
 		return r;
+	r = catalog_find_node(fill->catalog, key, key_size, &row->node, &above, err);
 	return r < 0 ? r : 0; /* of a new name, only the folder is known */
 }
 
@@ -516,7 +507,6 @@ static int tell(void *context, const uint8_t *key, size_t key_size, const char *
 {
 	struct telling *telling = context;
 	size_t name_size = key_name_size(key, key_size);
-	uint8_t name[KEY_COMPONENT_MAX + 1] = "";
 	struct manifest manifest = { 0 };
 	struct version_row row = { 0 };
 	int r;
@@ -527,8 +517,8 @@ static int tell(void *context, const uint8_t *key, size_t key_size, const char *
 	r = line ? manifest_decode(line, line_size, &manifest, err) : 0;
 	if (r < 0)
 		return r;
-	memcpy(name, key + key_size - name_size, name_size);
-	row.name = (struct bytes){ name, name_size };
+	row.name.data = (uint8_t *)(uintptr_t)(key + key_size - name_size); /* borrowed */
+	row.name.size = name_size;
 	row.type = line ? manifest.type : ENTRY_FILE;
 	row.version = manifest.version;
 	manifest_done(&manifest);

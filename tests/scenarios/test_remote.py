@@ -143,6 +143,18 @@ def test_only_what_is_looked_at_is_got(archive, serve, mount, program, home, tmp
         assert len(asked) < 60, asked
 
 
+def test_names_of_one_file_are_asked_for_once(archive, serve, program, home, tmp_path):
+    write_file(tmp_path / 'linked/00', b'content')
+    for i in range(1, 30):
+        os.link(tmp_path / 'linked/00', tmp_path / f'linked/{i:02}')
+    archive.commit(tmp_path / 'linked')
+    with Between(serve(archive).url) as between:
+        remote = Remote(program, between.url, home)
+        assert remote.run('ls', '-l', '/linked', '--tofu').text == \
+            archive.run('ls', '-l', '/linked').text
+        assert sum('/v1/names/' in target for target in between.requests) == 1
+
+
 # Trust
 
 
