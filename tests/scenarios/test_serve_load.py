@@ -70,7 +70,7 @@ def test_clients_that_stall_hold_up_nobody(archive, tree, serve):
 
 
 @pytest.mark.main
-@pytest.mark.parametrize('target', ['/files/tree/stored', '/files/tree/text', '/v1/tar/tree'])
+@pytest.mark.parametrize('target', ['/files/tree/stored', '/v1/tar/tree'])
 def test_who_takes_nothing_is_cut_off(archive, serve, target):
     server = serve(archive, settings={'server.send_timeout': 1})
     with stalled(server, target) as sock:
@@ -83,17 +83,21 @@ def test_who_takes_nothing_is_cut_off(archive, serve, target):
 
 
 @pytest.mark.main
-@pytest.mark.parametrize('drip', [b'X-Header: a\r\n', b'x', b''])
-def test_a_head_that_never_ends_is_cut_off(archive, serve, drip):
+def test_a_head_that_never_ends_is_cut_off(archive, serve):
     """However busy the client looks: the deadline is for the whole head."""
     server = serve(archive, settings={'server.request_timeout': 1})
-    start = b'GET /files/ HTTP/1.1\r\nHost: localhost\r\n' if drip.endswith(b'\n') else b'GET /'
-    with server.socket(start if drip else b'') as sock:
-        while not select.select([sock], [], [], 0.02)[0]:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                sock.sendall(drip)
-        assert read_all(sock) == b''
-    assert server.requests == [] or server.requests[0]['status'] == '0'
+    start = b'GET /files/ HTTP/1.1\r\nHost: localhost\r\n'
+    with contextlib.ExitStack() as stack:
+        drips = {stack.enter_context(server.socket(head)): drip for head, drip in [
+            (start, b'X-Header: a\r\n'), (b'GET /', b'x'), (b'', b'')]}
+        while drips:
+            for sock in select.select(list(drips), [], [], 0.02)[0]:
+                assert read_all(sock) == b''
+                del drips[sock]
+            for sock, drip in drips.items():
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    sock.sendall(drip)
+    assert all(request['status'] == '0' for request in server.requests)
 
 
 def test_an_idle_connection_ends(archive, serve):
