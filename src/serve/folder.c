@@ -295,6 +295,8 @@ int folder_answer(struct request *request, const struct found *found, uint64_t a
 
 	if (!folder)
 		return error_set(err, -ENOMEM, "no memory for a folder");
+	/* Each piece takes one; who waits with one in hand waits for ever if all do. */
+	request_give_catalog(request);
 	folder->base = (struct body){ &ops, BODY_SIZE_UNKNOWN };
 	folder->request = request_ref(request);
 	folder->json = json;

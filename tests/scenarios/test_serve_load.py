@@ -170,6 +170,20 @@ def test_a_second_signal_does_not_wait(archive, serve):
 # Many
 
 
+@pytest.mark.main
+def test_many_look_at_folders_at_a_time(archive, serve):
+    """More than there are handles of the catalog: nobody waits for a second one with the first
+    in the hand."""
+    server = serve(archive)
+
+    def look(_):
+        with contextlib.closing(server.connect()) as connection:
+            return {server.get('/files/tree/', connection=connection).status for _ in range(40)}
+
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        assert list(pool.map(look, range(24))) == [{200}] * 24
+
+
 def test_a_commit_while_clients_read(new_archive, serve, tmp_path, rng):
     archive = new_archive('growing')
     content = text_bytes(rng, 10 * MIB)
