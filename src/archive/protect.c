@@ -4,7 +4,8 @@
  *
  * A shard is missing where no volume is known that holds it, or only one that is retired or that
  * the caller says is lost. A parity volume that is merely away is not replaced: it will be
- * back. Where a member is away, a group's missing shards wait for it.
+ * back. Where a member is away, a group's missing shards wait for it. Where a member has lost
+ * something for good its group is left out, and said at the end: the others are made.
  */
 #include "archive/protect.h"
 
@@ -160,12 +161,25 @@ static int finish(struct protect *protect, int r, struct error *err)
 {
 	struct catalog *catalog = archive_catalog(protect->archive);
 
+	if (r ==
+	    -EBADMSG) { /* the next group goes on behind what was appended to the lanes */
+		int committed = catalog_commit(catalog, NULL);
+
+		return committed < 0 ? committed : r;
+	}
 	if (r < 0) {
 		catalog_rollback(catalog);
 		return r;
 	}
 	crash_point("archive.protect.listed");
 	return catalog_commit(catalog, err);
+}
+
+static void leave_out(struct protect *protect, const struct error *why)
+{
+	if (!protect->unreadable)
+		protect->why = *why;
+	protect->unreadable = true;
 }
 
 static int complete_groups(struct protect *protect, struct error *err)
@@ -186,6 +200,10 @@ static int complete_groups(struct protect *protect, struct error *err)
 		if (r == -ENOMEDIUM && !protect->options->lost) {
 			log_warn("a group can't get its missing parity now: %s",
 				 why.text);
+			r = 0;
+		}
+		if (r == -EBADMSG) {
+			leave_out(protect, &why);
 			r = 0;
 		}
 		if (r < 0 && err)
@@ -229,16 +247,23 @@ static int next_group(struct protect *protect, struct outer_plan *plan,
 		      struct outer_lanes *lanes, struct error *err)
 {
 	struct group group = { 0 };
+	struct error why = { 0 };
 	int r;
 
 	r = outer_plan_next(plan, GROUP_TARGET, &group, err);
 	if (r != 0)
 		return r;
-	r = catalog_begin(archive_catalog(protect->archive), err);
+	r = catalog_begin(archive_catalog(protect->archive), &why);
 	if (r == 0)
-		r = finish(protect, add_group(protect, plan, lanes, &group, err), err);
+		r = finish(protect, add_group(protect, plan, lanes, &group, &why), &why);
+	if (r == -EBADMSG && group.member_count > 0) {
+		leave_out(protect, &why);
+		r = 0;
+	}
 	if (r == 0)
 		outer_plan_take(plan, &group);
+	else if (r < 0 && err)
+		*err = why;
 	group_done(&group);
 	return r;
 }
@@ -300,7 +325,11 @@ static int run(struct protect *protect, struct error *err)
 		return 0;
 	}
 	protect->total += protect->report.read;
-	return make_groups(protect, plan, err);
+	r = make_groups(protect, plan, err);
+	if (r == 0 && protect->unreadable)
+		r = error_set(err, -EBADMSG, "left out what can't be read: %s",
+			      protect->why.text);
+	return r;
 }
 
 int protect_run(struct archive *archive, const struct protect_options *options,

@@ -35,7 +35,7 @@ struct protect_report {
 	bool stopped;     /* before all was done */
 };
 
-/* -EINVAL: no outer code is set; else what reading or writing gave: what was grouped until
+/* -EINVAL: no outer code is set; -EBADMSG: something can't be read, and was left out; else what reading or writing gave: what was grouped until
  * then stays. */
 int protect_run(struct archive *archive, const struct protect_options *options,
 		struct protect_report *report_out, struct error *err);

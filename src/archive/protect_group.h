@@ -4,6 +4,7 @@
  * it. One thread at a time. */
 #include "archive/outer_lanes.h"
 #include "archive/protect.h"
+#include "base/error.h"
 
 struct protect {
 	struct archive *archive;
@@ -11,6 +12,8 @@ struct protect {
 	struct protect_report report;
 	uint64_t total;   /* bytes to read, for progress */
 	uint64_t started; /* monotonic, nanoseconds */
+	bool unreadable;  /* a member was; its group is left out */
+	struct error why; /* then */
 };
 
 bool protect_is_stopped(const struct protect *protect);

@@ -285,6 +285,26 @@ def test_a_disk_that_fails_in_the_middle_leaves_what_was(bare, interpose, tree, 
             archive.delete()
 
 
+def test_what_can_not_be_read_does_not_keep_the_rest_unprotected(bare, tmp_path, rng):
+    archive = bare.copy(tmp_path / 'archive')
+    large = max(archive.volumes, key=lambda volume: volume.stat().st_size)
+    stripe = max(read_stripes(large), key=lambda stripe: stripe.payload_size)
+    for extent in [stripe.data[0], stripe.parity[0]]:  # near its start: the first group has it
+        offset, size = extent.leaf(0)
+        write_at(large, offset, rng.randbytes(size))
+    total = int(status(archive)['unprotected_against_volume_loss'])
+    for _ in range(2):
+        said = archive.run('volume', 'protect', expect={FAILED, LOST})
+        assert 'left out what can\'t be read' in said.err
+    after = status(archive)
+    assert total / 4 < int(after['protected_against_volume_loss']) < total
+    assert after['groups_incomplete'] == '0'
+    dump = archive.dump()
+    archive.forget_catalog()
+    archive.rebuild(expect={DONE, PARTIAL})
+    assert archive.dump() == dump
+
+
 def take_away(archive, numbers, folder):
     """Lose volumes, but keep them to compare with."""
     folder.mkdir(exist_ok=True)
