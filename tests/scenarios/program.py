@@ -100,9 +100,11 @@ class Run:
         timer.start()
         if self.process.stdin and not self.process.stdin.closed:
             self.process.stdin.close()
-        _, status = os.waitpid(self.process.pid, 0)
-        timed_out = not timer.is_alive()
-        timer.cancel()
+        try:
+            _, status = os.waitpid(self.process.pid, 0)
+        finally:  # or who interrupts the tests waits for it
+            timed_out = not timer.is_alive()
+            timer.cancel()
         self.process.returncode = os.waitstatus_to_exitcode(status)
         result = Result(self.command, self.process.returncode, self._all(self.out),
                         self._all(self.err).decode('utf-8', 'backslashreplace'),

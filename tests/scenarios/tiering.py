@@ -2,9 +2,10 @@
 """A hot tier on a file system of its own: an image behind a loop device. Needs root, loop
 devices, and a kernel that can guard stubs; where one is missing, tests are skipped and say so.
 """
-import contextlib
+import hashlib
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -13,11 +14,14 @@ import time
 
 import pytest
 
+import tier_cleaner
 from mounted import until
-from program import BUSY, DONE, FAILED, KILLED, Archive, have, remove
+from program import BUSY, DONE, FAILED, KILLED, Archive, Run, have
 
 PATIENCE = 60  # seconds
 MARKER = 'trusted.blockframe.stub'
+MEMORY = '/dev/shm'
+ROOM = 1 << 30  # bytes that the image and what is in the state folder take at most
 
 # Opens each file of its arguments in a thread of its own, reads it, and says what it got.
 READER = r'''
@@ -38,6 +42,18 @@ threads = [threading.Thread(target=read, args=[path]) for path in sys.argv[1:]]
 def run(*command, check=True, timeout=PATIENCE):
     return subprocess.run([os.fspath(word) for word in command], check=check, timeout=timeout,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def has_room(folder):
+    """In many a container it has 64 MiB."""
+    if not os.access(folder, os.W_OK):
+        return False
+    space = os.statvfs(folder)
+    return space.f_bavail * space.f_frsize >= ROOM
 
 
 class Readers:
@@ -63,11 +79,6 @@ class Tier:
         self.size = size
         self.root = folder / 'fs'
         self.hot = self.root / 'hot'
-        # In memory where that can be: everything here is flushed at each step.
-        memory = '/dev/shm' if os.access('/dev/shm', os.W_OK) else folder
-        self.fast = pathlib.Path(tempfile.mkdtemp('', 'blockframe-tier-', memory))
-        self.state = self.fast / 'state'
-        self.environment = {'BLOCKFRAME_TIER_STATE': str(self.state)}
         self.daemons = []
 
     def __enter__(self):
@@ -75,8 +86,16 @@ class Tier:
             pytest.skip('a hot tier needs root')
         if not have(f'mkfs.{self.kind}'):
             pytest.skip(f'there is no mkfs.{self.kind}')
-        self.make_file_system()
+        # In memory where that can be: everything here is flushed at each step.
+        self.fast = pathlib.Path(tempfile.mkdtemp('', 'blockframe-tier-',
+                                                  MEMORY if has_room(MEMORY) else self.base))
+        self.state = self.fast / 'state'
+        self.environment = {'BLOCKFRAME_TIER_STATE': str(self.state)}
+        self.cleaner = subprocess.Popen(
+            [sys.executable, '-IS', tier_cleaner.__file__, self.state, self.base, self.fast],
+            stdin=subprocess.PIPE, cwd='/', start_new_session=True)
         try:
+            self.make_file_system()
             self.archive = Archive(self.program, self.base / 'archive').init()
             self.add()
         except BaseException:
@@ -99,7 +118,7 @@ class Tier:
     def add(self):
         result = self.command('add', '-a', self.archive.path, '--into', 'hot', self.hot,
                               expect=None)
-        if 'Linux 6.14' in result.err or 'does not tell' in result.err:
+        if re.search('Linux 6.14|does not tell|fanotify:', result.err):
             pytest.skip(f'this kernel cannot: {result.err}')
         assert result.code == DONE, result
 
@@ -111,9 +130,8 @@ class Tier:
                     daemon.finish(expect=(DONE, FAILED, BUSY, KILLED), timeout=PATIENCE)
         finally:
             # Readers that waited have ended now, and nothing keeps it busy.
-            until(lambda: not os.path.ismount(self.root)
-                  or run('umount', self.root, check=False).returncode == 0, 'unmounting')
-            remove(self.fast)
+            self.cleaner.communicate(timeout=2 * PATIENCE)
+        assert self.cleaner.returncode == 0, f'{self.root} was in use'
 
     def command(self, *args, **options):
         return self.program.run('tier', *args, timeout=PATIENCE,
@@ -121,10 +139,11 @@ class Tier:
 
     # Processes
 
-    def start(self, *args, env=None):
-        """The daemon, once it is ready."""
-        run_ = self.program.start('tier', 'run', *args,
-                                  env={**self.environment, **(env or {})})
+    def start(self, *args, env=None, limit=None):
+        """The daemon, once it is ready. @limit: how many descriptors a process may have."""
+        command = ['prlimit', f'--nofile={limit}:{limit}'] if limit else []
+        run_ = Run([*command, self.program.binary, 'tier', 'run', *args], subprocess.DEVNULL,
+                   {**self.program.environment, **self.environment, **(env or {})}, None, False)
         self.daemons.append(run_)
         until(lambda: not run_.running or self.running(), 'the daemon')
         assert run_.running, run_.finish(expect=None)
@@ -142,29 +161,19 @@ class Tier:
 
     def holders(self, *words):
         """Numbers of the processes of this tier: 'run', 'guard' or both."""
-        wanted = [word.encode() for word in words or ('run', 'guard')]
-        mark = f'BLOCKFRAME_TIER_STATE={self.state}'.encode()
-        found = []
-        for folder in pathlib.Path('/proc').glob('[0-9]*'):
-            with contextlib.suppress(OSError):
-                command = (folder / 'cmdline').read_bytes().split(b'\0')
-                if (command[1:2] == [b'tier'] and command[2] in wanted
-                        and mark in (folder / 'environ').read_bytes().split(b'\0')):
-                    found.append(int(folder.name))
-        return sorted(found)
+        return tier_cleaner.holders(self.state, *words)
 
-    def kill(self, pids):
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    @staticmethod
+    def kill(pids):
+        tier_cleaner.kill(pids)
 
     def kill_all(self):
         until(lambda: self.kill(self.holders()) or not self.holders(), 'all to end')
 
     def whole_again(self):
         """There is a worker, and two processes of the guard."""
-        until(lambda: self.running() and len(self.holders('guard')) == 2
-              and len(self.holders('run')) == 1, 'the processes to come back')
+        until(lambda: len(self.holders('guard')) == 2 and len(self.holders('run')) == 1
+              and self.running(), 'the processes to come back')
 
     def stop(self):
         """End the daemon; the guard stays."""

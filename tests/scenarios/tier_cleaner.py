@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""Leaves nothing of a hot tier behind, also if the tests are killed in the middle of one: a
+guard ends with no signal but SIGKILL, and keeps its file system mounted.
+
+    python3 -IS tier_cleaner.py STATE FOLDER IMAGES
+
+waits for the end of its input, which is that of the process that started it, and then ends the
+processes whose state folder is STATE, takes away what is mounted below FOLDER, and deletes the
+folder IMAGES.
+"""
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+PATIENCE = 50  # seconds, before mounts are taken away that somebody uses
+
+
+def holders(state, *words):
+    """Numbers of the processes of this tier: 'run', 'guard' or both."""
+    wanted = [word.encode() for word in words or ('run', 'guard')]
+    mark = f'BLOCKFRAME_TIER_STATE={state}'.encode()
+    found = []
+    for folder in pathlib.Path('/proc').glob('[0-9]*'):
+        with contextlib.suppress(OSError):
+            command = (folder / 'cmdline').read_bytes().split(b'\0')
+            if (command[1:2] == [b'tier'] and command[2] in wanted
+                    and mark in (folder / 'environ').read_bytes().split(b'\0')):
+                found.append(int(folder.name))
+    return sorted(found)
+
+
+def kill(pids):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def mounts_below(folder):
+    with open('/proc/self/mountinfo', encoding='utf-8', errors='surrogateescape') as mounts:
+        places = [line.split()[4] for line in mounts]
+    return [place for place in reversed(places) if place.startswith(f'{folder}/')]
+
+
+def quietly(*command):
+    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()
+
+
+def detach_loops(folder):
+    for line in quietly('losetup', '-nO', 'NAME,BACK-FILE').splitlines():
+        name, _, file = line.partition(' ')
+        if file.strip().startswith(f'{folder}/'):
+            quietly('losetup', '-d', name)
+
+
+def clean(state, folder, images):
+    """Whether everything could be ended as it should."""
+    end = time.monotonic() + PATIENCE
+    well = True
+    while (pids := holders(state)) or mounts_below(folder):
+        kill(pids)
+        well = time.monotonic() < end
+        detach_loops(folder)
+        for place in mounts_below(folder):
+            quietly('fsfreeze', '-u', place)
+            quietly('umount', *([] if well else ['-l']), place)
+        time.sleep(0.01)
+    quietly('rm', '-rf', '--', images)
+    return well
+
+
+if __name__ == '__main__':
+    sys.stdin.read()
+    sys.exit(not clean(*sys.argv[1:]))
