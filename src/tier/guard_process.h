@@ -34,7 +34,7 @@ struct guard {
 
 	/* Of the process that reads: */
 	struct pendings pendings;
-	unsigned pending_max; /* more wait in the kernel: each takes a descriptor */
+	unsigned pending_max; /* more are denied: each takes a descriptor */
 	uint64_t next_sequence;
 	struct guard_worker worker;
 	int clients[GUARD_CLIENTS_MAX]; /* connections that are not the worker's; -1 */

@@ -174,6 +174,14 @@ static uint64_t deadline(const struct guard *guard)
 	       atomic_load(&guard->shared->deadline_size) * NS_PER_SECOND;
 }
 
+/* Those for whom there is no room are denied, and not left in the kernel: what the worker
+ * asks for, without which nobody gets an answer, would be behind them. */
+static bool may_wait(const struct guard *guard)
+{
+	return guard->pendings.count < guard->pending_max &&
+	       (guard->worker.fd >= 0 || atomic_load(&guard->shared->wanted));
+}
+
 static void take_event(struct guard *guard, const struct group_event *event)
 {
 	const struct pending pending = { .sequence = guard->next_sequence++,
@@ -184,8 +192,7 @@ static void take_event(struct guard *guard, const struct group_event *event)
 
 	if (is_worker(guard, event->pid))
 		error = 0;
-	else if ((guard->worker.fd >= 0 || atomic_load(&guard->shared->wanted)) &&
-		 pendings_add(&guard->pendings, &pending) == 0)
+	else if (may_wait(guard) && pendings_add(&guard->pendings, &pending) == 0)
 		return;
 	group_answer(guard->group, event->fd, error);
 	(void)close(event->fd);
@@ -370,9 +377,7 @@ static bool has_unsent(const struct guard *guard)
 
 static void wait_for_something(const struct guard *guard, struct pollfd fds[FD_COUNT])
 {
-	bool full = guard->pendings.count >= guard->pending_max;
-
-	fds[GROUP] = (struct pollfd){ full ? -1 : guard->group, POLLIN, 0 };
+	fds[GROUP] = (struct pollfd){ guard->group, POLLIN, 0 };
 	fds[LISTENER] = (struct pollfd){ guard->listener, POLLIN, 0 };
 	/* Of one that is gone, the end. */
 	fds[WORKER] = (struct pollfd){ guard->worker.fd, POLLIN, 0 };

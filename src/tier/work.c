@@ -236,14 +236,16 @@ void work_recall(struct work *work, uint64_t sequence, int fd)
 	struct stat stat;
 	int r;
 
-	if (fstat(fd, &stat) < 0) {
+	if (fd < 0) {
+		r = -EMFILE;
+	} else if (fstat(fd, &stat) < 0) {
 		r = -errno;
 	} else {
 		mutex_scope(&work->mutex);
 		r = recall_locked(work, &stat, sequence, fd);
 	}
 	if (r < 0) {
-		(void)close(fd);
+		cleanup_close_p(&fd);
 		answer(work, sequence, recall_errno(r));
 	}
 }

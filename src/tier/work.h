@@ -40,7 +40,7 @@ void work_init(struct work *work);
 void work_done(struct work *work);
 
 /* Answer the guard's request @sequence for the file @fd, which is taken over, when that is
- * there, or never will be. */
+ * there, or never will be; at once, if no descriptor was left for it (-1). */
 void work_recall(struct work *work, uint64_t sequence, int fd);
 
 /* Make the file @path, which is @rest in the folder of tier number @tier, a stub. Errors of

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""The hot tier where something runs out or comes at a bad moment."""
+import os
+import signal
+
+import pytest
+
+from mounted import until
+from tiering import Readers, Tier, sha256
+
+
+@pytest.fixture
+def tier(program, tmp_path):
+    with Tier(program, tmp_path) as tier:
+        yield tier
+
+
+def descriptors(pid):
+    return len(os.listdir(f'/proc/{pid}/fd'))
+
+
+@pytest.mark.slow_under_sanitizers
+def test_more_may_ask_than_the_guard_can_remember(tier, rng):
+    """It keeps a descriptor for each who waits. What the worker asks for, without which nobody
+    gets an answer, does not wait behind them."""
+    tier.start(limit=520)
+    contents = {str(tier.hot / f'f{i}'): rng.randbytes(5_000) for i in range(320)}
+    want = {path: sha256(content) for path, content in contents.items()}
+    for path, content in contents.items():
+        with open(path, 'wb') as file:
+            file.write(content)
+    tier.stub(*contents)
+    worker, = tier.holders('run')
+    os.kill(worker, signal.SIGSTOP)
+    readers = Readers(contents)
+    until(lambda: max(descriptors(pid) for pid in tier.holders('guard')) > 256,
+          'the guard to be full')
+    os.kill(worker, signal.SIGCONT)
+    for path, got in readers.results().items():
+        assert got in (want[path], 'EAGAIN')
+    for path, content in contents.items():
+        with open(path, 'rb') as file:
+            assert file.read() == content
