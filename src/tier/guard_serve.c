@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -118,7 +119,9 @@ static bool is_alive(int pidfd)
 
 static void start_worker(struct guard *guard, uint64_t now)
 {
-	static const char *const words[] = { "blockframe", "tier", "run", NULL };
+	char seconds[16];
+	const char *const words[] = { "blockframe", "tier",  "run",
+				      "--deadline", seconds, NULL };
 
 	if (guard->worker.fd >= 0 || !atomic_load(&guard->shared->wanted) ||
 	    now < guard->worker_start || is_alive(guard->worker.pidfd))
@@ -126,6 +129,8 @@ static void start_worker(struct guard *guard, uint64_t now)
 	guard->worker_start = now + WORKER_GRACE;
 	close_all(&guard->worker.pidfd, 1);
 	log_warn("the hot tier's daemon was killed; it is started again");
+	(void)snprintf(seconds, sizeof(seconds), "%u",
+		       atomic_load(&guard->shared->deadline_size));
 	if (guard_spawn(words, -1) < 0)
 		log_error("the hot tier's daemon can't be started");
 }

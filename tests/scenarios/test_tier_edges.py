@@ -41,3 +41,12 @@ def test_more_may_ask_than_the_guard_can_remember(tier, rng):
     for path, content in contents.items():
         with open(path, 'rb') as file:
             assert file.read() == content
+
+
+def test_a_daemon_that_is_started_again_has_the_same_deadline(tier):
+    tier.start('--deadline', '17')
+    tier.kill(tier.holders('run'))
+    tier.whole_again()
+    worker, = tier.holders('run')
+    with open(f'/proc/{worker}/cmdline', 'rb') as file:
+        assert file.read().endswith(b'--deadline\x0017\0')
