@@ -34,6 +34,7 @@
 
 #define RECALLS 16u      /* at a time */
 #define GUARD_TIMEOUT 20 /* seconds for a guard to answer */
+#define RECOVERY_PAUSE 1 /* second between two attempts to get a guard */
 
 struct worker {
 	const struct worker_options *options;
@@ -116,14 +117,16 @@ static int find_next_guard(struct worker *worker, struct error *err)
 	return r < 0 ? r : introduce(worker, err);
 }
 
-static int recover_guard(struct worker *worker, struct error *err)
+/* Does not give up: when this process ends, too, nobody holds the group. */
+static void recover_guard(struct worker *worker)
 {
-	int r = -EIO;
+	struct error why = { 0 };
 
 	log_warn("the guard was killed");
-	for (int i = 0; i < 3 && r < 0; i++)
-		r = find_next_guard(worker, err);
-	return r;
+	while (find_next_guard(worker, &why) < 0) {
+		log_error("%s", why.text);
+		(void)sleep(RECOVERY_PAUSE);
+	}
 }
 
 /* ---- start ---- */
@@ -208,40 +211,37 @@ static int start(struct worker *worker, struct error *err)
 	if (r == 0)
 		r = command_server_start(worker->state_fd, &worker->work, &worker->server,
 					 err);
-	if (r == 0)
-		r = introduce(worker, err);
+	if (r == 0 && introduce(worker, NULL) < 0)
+		recover_guard(worker);
 	return r;
 }
 
 /* ---- the loop ---- */
 
-static int hear_guard(struct worker *worker, struct error *err)
+static void hear_guard(struct worker *worker)
 {
 	struct message message;
 	autoclose int fd = -1;
 
 	if (message_receive(worker->guard, &message, &fd) < 0)
-		return recover_guard(worker, err);
-	if (message.type == MESSAGE_REQUEST && fd >= 0)
+		recover_guard(worker);
+	else if (message.type == MESSAGE_REQUEST)
 		work_recall(&worker->work, message.sequence, take_fd(&fd));
-	return 0;
 }
 
 static int serve(struct worker *worker, struct error *err)
 {
 	struct pollfd fds[] = { { .fd = worker->guard, .events = POLLIN },
 				{ .fd = worker->signals, .events = POLLIN } };
-	int r = 0;
 
-	while (r == 0) {
+	for (;;) {
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			return error_set_errno(err, -errno, "poll");
 		if (fds[1].revents)
 			return 0;
 		if (fds[0].revents)
-			r = hear_guard(worker, err);
+			hear_guard(worker);
 	}
-	return r;
 }
 
 /* What is being recalled gets to its end; what is asked for from now on is denied. */
@@ -274,8 +274,8 @@ int worker_run(const struct worker_options *options, struct error *err)
 	if (r == 0) {
 		options->ready();
 		r = serve(&worker, err);
-		if (r == 0)
-			(void)tell_guard(&worker, MESSAGE_BYE, -1);
+		while (r == 0 && tell_guard(&worker, MESSAGE_BYE, -1) < 0)
+			recover_guard(&worker);
 	}
 	stop(&worker);
 	return r;
