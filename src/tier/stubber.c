@@ -40,6 +40,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define SIZE_MIN 1u /* bytes: nothing comes of an empty file */
@@ -70,6 +71,9 @@ static int check_kind(int fd, struct error *err)
 	    flags & (FS_IMMUTABLE_FL | FS_APPEND_FL | FS_VERITY_FL | FS_DAX_FL))
 		return error_set(err, -EINVAL,
 				 "it is immutable, append-only, or otherwise special");
+	if (fgetxattr(fd, "security.capability", NULL, 0) >= 0)
+		return error_set(err, -EINVAL,
+				 "it has capabilities, which it would lose");
 	return 0;
 }
 

@@ -2,11 +2,15 @@
 """The hot tier where something runs out or comes at a bad moment."""
 import os
 import signal
+import struct
 
 import pytest
 
 from mounted import until
+from program import PARTIAL
 from tiering import Readers, Tier, sha256
+
+CAPABILITY = 'security.capability'
 
 
 @pytest.fixture
@@ -41,6 +45,18 @@ def test_more_may_ask_than_the_guard_can_remember(tier, rng):
     for path, content in contents.items():
         with open(path, 'rb') as file:
             assert file.read() == content
+
+
+def test_programs_with_capabilities_keep_them(tier, rng):
+    """Writing to a file takes them away, and so would punching and filling it."""
+    tier.start()
+    content = rng.randbytes(9_000)
+    path = tier.write('program', content)
+    value = struct.pack('<5I', 0x02000001, 1 << 13, 0, 0, 0)
+    os.setxattr(path, CAPABILITY, value)
+    assert 'capabilities' in tier.stub(path, expect=PARTIAL).err
+    assert path.read_bytes() == content
+    assert os.getxattr(path, CAPABILITY) == value
 
 
 def test_a_daemon_that_is_started_again_has_the_same_deadline(tier):
