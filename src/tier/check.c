@@ -84,10 +84,11 @@ static int set_marker(const struct check *check, int fd, const struct stub_row *
 	return r;
 }
 
-static int check_marker(const struct check *check, int fd, const struct stat *stat,
-			const struct stub_row *row, struct error *err)
+static int check_marker(const struct check *check, int fd, const struct stub_row *row,
+			struct error *err)
 {
 	struct marker marker;
+	struct stat stat;
 	int r = marker_get_path_fd(fd, &marker);
 
 	if (r == 0 && marker_matches(&marker, row)) {
@@ -97,7 +98,11 @@ static int check_marker(const struct check *check, int fd, const struct stat *st
 	}
 	if (r < 0 && r != -ENODATA && r != -EBADMSG)
 		return error_set_errno(err, r, "'%s': marker", row->path);
-	if (is_empty(stat, row->size))
+	/* Looked at after the marker: a recall that has just removed it has filled the
+	 * file before. */
+	if (fstat(fd, &stat) < 0)
+		return error_set_errno(err, -errno, "'%s'", row->path);
+	if (is_empty(&stat, row->size))
 		return set_marker(check, fd, row,
 				  r == -ENODATA ? "its marker was gone"
 						: "its marker was another one",
@@ -123,7 +128,7 @@ static int check_file(const struct check *check, int fd, const struct stub_row *
 	else if (!is_empty(&stat, row->size))
 		tell(check, row->path, "it has content of its own: try to read it",
 		     false);
-	r = check_marker(check, fd, &stat, row, err);
+	r = check_marker(check, fd, row, err);
 	if (r == 0)
 		r = find_content(check, &row->hash, row->size, err);
 	if (r == CATALOG_END)
