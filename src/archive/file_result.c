@@ -114,7 +114,10 @@ static int close_file(struct file_results *results, struct large_file *file,
 		r = error_set(&file->err, -ESTALE, "it changed");
 	else if ((r = xattrs_read_fd(file->fd, &xattrs)) < 0)
 		error_set_errno(&file->err, r, "reading its extended attributes");
+	else if (xattrs_have(&xattrs, XATTR_STUB))
+		r = error_set(&file->err, -EIO, "it is a stub that nobody guards");
 	if (r < 0) {
+		xattrs_done(&xattrs);
 		file->r = r;
 		return 0;
 	}

@@ -80,6 +80,8 @@ static int read_open(struct batch_file *file, int fd, uint8_t *data)
 	r = xattrs_read_fd(fd, &file->xattrs);
 	if (r < 0)
 		return failed(file, r, "reading its extended attributes");
+	if (xattrs_have(&file->xattrs, XATTR_STUB))
+		return failed(file, -EIO, "it is a stub that nobody guards");
 	return 0;
 }
 

@@ -49,6 +49,15 @@ static ssize_t get(const struct subject *subject, const char *name, void *data,
 	return r < 0 ? -errno : r;
 }
 
+bool xattrs_have(const struct xattrs *xattrs, const char *name)
+{
+	for (size_t i = 0; i < xattrs->count; i++)
+		if (xattrs->items[i].name.size == strlen(name) &&
+		    memcmp(xattrs->items[i].name.data, name, strlen(name)) == 0)
+			return true;
+	return false;
+}
+
 void xattrs_done(struct xattrs *xattrs)
 {
 	for (size_t i = 0; i < xattrs->count; i++) {

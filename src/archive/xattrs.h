@@ -7,6 +7,7 @@
  */
 #include "merkle/manifest.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct xattrs {
@@ -20,5 +21,11 @@ int xattrs_read_fd(int fd, struct xattrs *xattrs_out);
 /* Likewise of what cannot be opened (symlinks, FIFOs, devices), which is not followed. Goes
  * through /proc; without it, there are none. */
 int xattrs_read_at(int dirfd, const char *name, struct xattrs *xattrs_out);
+
+/* The attribute that a stub of a hot tier has (docs/tier.md). Who opens one finds it gone,
+ * with the content back. If it is still there, nobody guards the stub, and what can be read
+ * are holes. */
+#define XATTR_STUB "trusted.blockframe.stub"
+bool xattrs_have(const struct xattrs *xattrs, const char *name);
 
 void xattrs_done(struct xattrs *xattrs);

@@ -5,13 +5,14 @@
  * that one alone, forged, copied or left over, gives nobody any bytes. Calls to the kernel,
  * any thread.
  */
+#include "archive/xattrs.h"
 #include "merkle/hash.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define MARKER_NAME "trusted.blockframe.stub"
+#define MARKER_NAME XATTR_STUB
 #define MARKER_SIZE (8u + HASH_SIZE) /* bytes: id, little-endian; hash of the content */
 
 struct stub_row;

@@ -59,6 +59,24 @@ def test_programs_with_capabilities_keep_them(tier, rng):
     assert os.getxattr(path, CAPABILITY) == value
 
 
+def test_a_commit_takes_no_holes_of_a_stub_for_a_file(tier, rng):
+    contents = {'small': rng.randbytes(20_000), 'large': rng.randbytes(900_000)}
+    paths = [tier.write(name, content) for name, content in contents.items()]
+    tier.start()
+    tier.archive.commit(tier.hot)
+    tier.stub(*paths)
+    tier.kill_all()
+    errors = tier.archive.commit(tier.hot, expect=PARTIAL).errors()
+    for path in paths:
+        assert any(f'{path}' in line and 'nobody guards' in line for line in errors), errors
+    for name, content in contents.items():
+        assert tier.archive.cat(f'/hot/{name}') == content
+    tier.start()
+    tier.archive.commit(tier.hot)
+    for name, content in contents.items():
+        assert tier.archive.cat(f'/hot/{name}') == content
+
+
 def test_a_daemon_that_is_started_again_has_the_same_deadline(tier):
     tier.start('--deadline', '17')
     tier.kill(tier.holders('run'))
