@@ -223,8 +223,8 @@ static int copy_segment(struct copying *copying, const struct thing *thing,
 	int r;
 
 	r = source_segment(copying->source, &thing->id, thing->index, &segment, NULL);
-	if (r == 0)
-		r = probe_segment(copying, segment);
+	if (r == 0) /* without its table nobody knows its frames */
+		r = segment->unproven ? -EBADMSG : probe_segment(copying, segment);
 	if (r == 0)
 		r = append_segment(copying, segment, err);
 	else if (r != -ENOMEM)
