@@ -169,7 +169,7 @@ static int fill_chunk(const struct recall *recall, struct open_file *object, boo
 	r = write_data(recall->fd, buffer, size, offset);
 	if (r < 0)
 		return error_set_errno(err, r, "write");
-	crash_point("tier-recall-chunk");
+	crash_point("tier.recall.chunk");
 	r = recall->watch->chunk(recall->watch->context);
 	return r < 0 ? error_set_errno(err, r, "stopped") : 0;
 }
@@ -207,15 +207,15 @@ static int finish(const struct recall *recall, struct error *err)
 {
 	int r;
 
-	crash_point("tier-recall-filled");
+	crash_point("tier.recall.filled");
 	r = marker_remove(recall->fd);
 	if (r < 0)
 		return error_set_errno(err, r, "remove the marker");
-	crash_point("tier-recall-unmarked");
+	crash_point("tier.recall.unmarked");
 	r = stub_table_remove(recall->tier->table, recall->row, err);
 	if (r < 0)
 		return r;
-	crash_point("tier-recall-done");
+	crash_point("tier.recall.done");
 	return unmark(recall);
 }
 

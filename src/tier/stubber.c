@@ -218,9 +218,9 @@ static int punch(struct stubber *stubber, struct error *err)
 	r = stub_table_put(stubber->tier->table, &stubber->row, err);
 	if (r < 0)
 		return r;
-	crash_point("tier-stub-committed");
+	crash_point("tier.stub.committed");
 	r = recall_punch(stubber->fd, &stubber->before);
-	crash_point("tier-stub-punched");
+	crash_point("tier.stub.punched");
 	return r < 0 ? error_set_errno(err, r, "punch") : 0;
 }
 
@@ -232,11 +232,11 @@ static int prepare_and_punch(struct stubber *stubber, struct error *err)
 	r = stub_table_put(stubber->tier->table, &stubber->row, err);
 	if (r < 0)
 		return r;
-	crash_point("tier-stub-prepared");
+	crash_point("tier.stub.prepared");
 	r = marker_set(stubber->fd, &marker);
 	if (r < 0)
 		(void)error_set_errno(err, r, "set the marker");
-	crash_point("tier-stub-marked");
+	crash_point("tier.stub.marked");
 	if (r == 0)
 		r = lease(stubber, F_WRLCK, err);
 	if (r == 0) {

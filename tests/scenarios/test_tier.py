@@ -400,8 +400,8 @@ def test_stubs_are_guarded_again_after_everything_was_killed(tier, rng):
     assert tier.command('check').out == b''
 
 
-STEPS = ['tier-stub-prepared', 'tier-stub-marked', 'tier-stub-committed', 'tier-stub-punched',
-         'tier-recall-chunk', 'tier-recall-filled', 'tier-recall-unmarked', 'tier-recall-done']
+STEPS = ['tier.stub.prepared', 'tier.stub.marked', 'tier.stub.committed', 'tier.stub.punched',
+         'tier.recall.chunk', 'tier.recall.filled', 'tier.recall.unmarked', 'tier.recall.done']
 
 
 @pytest.mark.slow_under_sanitizers
