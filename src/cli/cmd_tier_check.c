@@ -10,6 +10,7 @@
 #include "base/json_build.h"
 #include "base/log.h"
 #include "tier/check.h"
+#include "tier/guard.h"
 #include "tier/tier.h"
 
 #include <errno.h>
@@ -94,7 +95,7 @@ static int check_guard(const struct tier_state *state, struct findings *findings
 	uint64_t count, size, waiting;
 	int r = tier_state_count(state, &count, &size, err);
 
-	if (r == 0 && count > 0 && !tier_state_guarded(state, &waiting)) {
+	if (r == 0 && count > 0 && !guard_is_active(state->fd, &waiting)) {
 		log_error("nobody guards the stubs: start 'blockframe tier run'");
 		findings->left++;
 	}

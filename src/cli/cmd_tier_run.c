@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "tier/covering.h"
 #include "tier/guard.h"
 #include "tier/message.h"
 #include "tier/worker.h"
@@ -64,22 +65,28 @@ const struct command command_tier_run = {
 static enum exit_code run_guard(struct invocation *invocation)
 {
 	bool adopt = option_flag(invocation->options, "adopt");
+	const char *state = invocation->config.tier.state;
 	struct error err = { 0 };
 	int r;
 
-	r = guard_run(invocation->config.tier.state, adopt ? GUARD_KEPT_FD : -1, &err);
+	if (option_flag(invocation->options, "background"))
+		r = guard_run_in_background(state, &err);
+	else
+		r = guard_run(state, adopt ? GUARD_KEPT_FD : -1, &err);
 	return r < 0 ? fail(r, &err) : CODE_DONE;
 }
 
 const struct command command_tier_guard = {
 	.name = "tier guard",
 	.summary = "hold the marks of stubs; 'tier run' starts it",
-	.usage = "[--adopt]",
+	.usage = "[--adopt | --background]",
 	.details = "Ends with 'tier release', and with no signal but SIGKILL.",
 	.options =
 		(const struct option_spec[]){
 			{ 0, "adopt", NULL,
 			  "take over the marks that descriptor 3 holds" },
+			{ 0, "background", NULL,
+			  "return once it runs, or if one does already" },
 			{ 0 },
 		},
 	.without_json = true,
@@ -133,6 +140,8 @@ static enum exit_code run_release(struct invocation *invocation)
 		r = check_no_stubs(&state, &err);
 	if (r == 0)
 		r = release(&state, &err);
+	if (r == 0)
+		r = covering_lift(state.fd, &err);
 	tier_state_done(&state);
 	return r < 0 ? fail(r, &err) : CODE_DONE;
 }
@@ -141,7 +150,9 @@ const struct command command_tier_release = {
 	.name = "tier release",
 	.summary = "end the guard of the hot tiers",
 	.usage = "[--force]",
-	.details = "After 'tier run' has ended, and only when there are no stubs.",
+	.details =
+		"After 'tier run' has ended, and only when there are no stubs. Covers, "
+		"too, are taken away.",
 	.options =
 		(const struct option_spec[]){
 			{ 0, "force", NULL,

@@ -12,6 +12,8 @@
 #include "base/size.h"
 #include "catalog/stub_table.h"
 #include "tier/control.h"
+#include "tier/cover.h"
+#include "tier/guard.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -89,12 +91,38 @@ static int look_at_table(void *context, struct stub_table *table,
 static int gather(const struct tier_state *state, struct status *status,
 		  struct error *err)
 {
-	status->guarded = tier_state_guarded(state, &status->guard_waiting);
+	status->guarded = guard_is_active(state->fd, &status->guard_waiting);
 	ask_worker(state, status);
 	return tier_state_visit_tables(state, look_at_table, status, err);
 }
 
 /* ---- telling ---- */
+
+static int tell_covered(const struct tier_state *state, const struct status *status,
+			struct json *json)
+{
+	struct json *array = NULL;
+	struct json *object;
+	int r = json ? json_add_array(json, "covered", &array) : 0;
+
+	for (size_t i = 0; i < state->list.count && r == 0; i++) {
+		const char *folder = state->list.items[i].folder;
+
+		if (!cover_is_on(folder))
+			continue;
+		if (array) {
+			r = json_add_object(array, NULL, &object);
+			if (r == 0)
+				r = json_add_bytes(object, "path", folder,
+						   strlen(folder));
+		} else if (!status->quiet) {
+			(void)fputs("covered  ", stdout);
+			print_name(folder, strlen(folder));
+			(void)puts(": nobody gets in until 'tier run' guards it");
+		}
+	}
+	return r;
+}
 
 static const char *guard_name(const struct status *status)
 {
@@ -111,7 +139,8 @@ static void print_status(const struct status *status)
 	(void)printf("stubs    %" PRIu64 ", for %s\n", status->stubs,
 		     size_format(status->size, size));
 	if (!status->guarded)
-		(void)puts(status->stubs ? "guard    NONE: stubs read as zeroes; start "
+		(void)puts(status->stubs ? "guard    NONE: stubs that nothing covers "
+					   "read as zeroes; start "
 					   "'blockframe tier run'"
 					 : "guard    none");
 	else if (!status->running)
@@ -158,6 +187,8 @@ static int tell(const struct invocation *invocation, const struct tier_state *st
 	if (invocation->json)
 		(void)json_add_array(json, "problems", &status->array);
 	r = gather(state, status, err);
+	if (r == 0)
+		r = tell_covered(state, status, invocation->json ? json : NULL);
 	if (r < 0)
 		return r;
 	if (invocation->json) {

@@ -41,6 +41,7 @@ static const struct command *const commands[] = {
 	&command_tier_remove,
 	&command_tier_list,
 	&command_tier_run,
+	&command_tier_cover,
 	&command_tier_guard,
 	&command_tier_release,
 	&command_tier_stub,

@@ -5,8 +5,6 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "catalog/stub_table.h"
-#include "tier/guard.h"
-#include "tier/message.h"
 #include "tier/tier.h"
 
 #include <errno.h>
@@ -104,21 +102,6 @@ int tier_state_count(const struct tier_state *state, uint64_t *count_out,
 	*count_out = totals[0];
 	*size_out = totals[1];
 	return 0;
-}
-
-bool tier_state_guarded(const struct tier_state *state, uint64_t *waiting_out)
-{
-	const struct message message = { .type = MESSAGE_ASK };
-	struct message answer = { 0 };
-	autoclose int socket = -1;
-	autoclose int fd = -1;
-
-	if (message_connect(state->fd, GUARD_SOCKET, &socket, NULL) < 0 ||
-	    message_send(socket, &message, -1, 0) < 0 ||
-	    message_receive(socket, &answer, &fd) < 0 || answer.error)
-		return false;
-	*waiting_out = answer.number;
-	return true;
 }
 
 int tier_resolve(const char *path, char **path_out, struct error *err)

@@ -31,9 +31,5 @@ int tier_state_visit_tables(const struct tier_state *state,
 int tier_state_count(const struct tier_state *state, uint64_t *count_out,
 		     uint64_t *size_out, struct error *err);
 
-/* Whether somebody holds the marks of the stubs; *waiting_out is set to the requests that wait
- * then. */
-bool tier_state_guarded(const struct tier_state *state, uint64_t *waiting_out);
-
 /* The path without symlinks; the caller frees. -errno. */
 int tier_resolve(const char *path, char **path_out, struct error *err);

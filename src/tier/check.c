@@ -238,5 +238,7 @@ int check_run(const struct check *check, struct error *err)
 	struct check copy = *check;
 	int r = check->first ? check_rows(check, err) : 0;
 
-	return r < 0 ? r : marker_scan(check->folder, check_marked, &copy, err);
+	return r < 0 ? r
+		     : marker_scan(check->root_fd, check->folder, check_marked, &copy,
+				   err);
 }

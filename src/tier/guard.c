@@ -174,6 +174,35 @@ int guard_start(int state_fd, int group, int *socket_out, struct error *err)
 	return error_set(err, -EIO, "the guard does not start");
 }
 
+int guard_run_in_background(const char *state, struct error *err)
+{
+	struct guard guard = { .state_fd = -1 };
+	autoclose int socket = -1;
+	int r = open_state(&guard, state, err);
+
+	if (r == 0)
+		r = message_connect(guard.state_fd, GUARD_SOCKET, &socket, err);
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		r = guard_start(guard.state_fd, -1, &socket, err);
+	cleanup_close_p(&guard.state_fd);
+	return r;
+}
+
+bool guard_is_active(int state_fd, uint64_t *waiting_out)
+{
+	const struct message message = { .type = MESSAGE_ASK };
+	struct message answer = { 0 };
+	autoclose int socket = -1;
+	autoclose int fd = -1;
+
+	if (message_connect(state_fd, GUARD_SOCKET, &socket, NULL) < 0 ||
+	    message_send(socket, &message, -1, 0) < 0 ||
+	    message_receive(socket, &answer, &fd) < 0 || answer.error)
+		return false;
+	*waiting_out = answer.number;
+	return true;
+}
+
 /* In the child: nothing here may allocate, for other threads were cut off in the middle of
  * whatever they did. */
 static void become(const char *const *words, int keep)

@@ -19,6 +19,7 @@
 #include "tier/message.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -264,17 +265,25 @@ static void take_answer(struct guard *guard, const struct message *message)
 		pendings_answer(&guard->pendings, pending, message->error);
 }
 
-/* Whether its file system is held already, by this process or the one that was before. */
+/* Its number, or 0. */
+static uint64_t mount_of(int fd)
+{
+	struct statx stat;
+
+	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stat) == 0 &&
+			       stat.stx_mask & STATX_MNT_ID
+		       ? stat.stx_mnt_id
+		       : 0;
+}
+
+/* Whether its mount is held already, by this process or the one that was before. A file
+ * system that was covered comes twice: as it was beneath, and when it can be seen. */
 static bool is_held(const struct guard *guard, int fd)
 {
-	struct stat wanted, held;
-
-	if (fd < 0 || fstat(fd, &wanted) < 0)
-		return true;
-	for (unsigned i = 0; i < guard->hold_count; i++)
-		if (fstat(guard->holds[i], &held) == 0 && held.st_dev == wanted.st_dev)
+	for (unsigned i = 0; fd >= 0 && i < guard->hold_count; i++)
+		if (mount_of(guard->holds[i]) == mount_of(fd))
 			return true;
-	return false;
+	return fd < 0;
 }
 
 /* Returns true in a new process. */

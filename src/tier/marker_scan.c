@@ -118,13 +118,13 @@ static int scan_folder(const struct scan *scan, int fd, const char *path,
 	return r;
 }
 
-int marker_scan(const char *folder,
+int marker_scan(int folder_fd, const char *folder,
 		int (*visit)(void *context, int fd, const struct marker *marker,
 			     const char *path, struct error *err),
 		void *context, struct error *err)
 {
 	struct scan scan = { .visit = visit, .context = context };
-	autoclose int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclose int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat stat;
 
 	if (fd < 0 || fstat(fd, &stat) < 0)

@@ -103,7 +103,8 @@ int marking_all(const struct tiers *tiers, int group, struct error *err)
 	for (size_t i = 0; i < tiers->count && r == 0; i++)
 		r = visit_rows(&tiers->items[i], group, mark_row, err);
 	for (size_t i = 0; i < tiers->count && r == 0; i++)
-		r = marker_scan(tiers->items[i].folder, mark_found, &group, err);
+		r = marker_scan(tiers->items[i].root_fd, tiers->items[i].folder,
+				mark_found, &group, err);
 	return r;
 }
 

@@ -6,10 +6,10 @@
 #include "base/config_find.h"
 #include "base/error.h"
 #include "catalog/stub_table.h"
+#include "tier/cover.h"
 #include "tier/tier_list.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,9 +33,9 @@ static int open_folder(struct tier *tier, const struct tier_entry *entry,
 {
 	int r;
 
-	tier->root_fd = open(entry->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (tier->root_fd < 0)
-		return error_set_errno(err, -errno, "'%s'", entry->folder);
+	r = cover_open_beneath(entry->folder, &tier->root_fd, &tier->beneath, err);
+	if (r < 0)
+		return r;
 	r = tier_uuid_get(tier->root_fd, &tier->uuid, err);
 	if (r < 0)
 		return error_prefix(err, r, "'%s'", entry->folder);

@@ -6,6 +6,7 @@
  */
 #include "tier/handle.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct backing;
@@ -16,7 +17,8 @@ struct tier_entry;
 struct tier {
 	char *folder; /* owned, as all below */
 	char *into;
-	int root_fd; /* the folder: keeps the file system mounted */
+	int root_fd;  /* the folder: keeps the file system mounted */
+	bool beneath; /* it was opened beneath a cover (tier/cover.h) */
 	struct tier_uuid uuid;
 	struct stub_table *table;
 	struct backing *backing;

@@ -7,12 +7,14 @@
 #include "tier/worker.h"
 
 #include "base/cleanup.h"
+#include "base/crash_point.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/timestamp.h"
 #include "tier/command_server.h"
 #include "tier/control.h"
+#include "tier/covering.h"
 #include "tier/group.h"
 #include "tier/guard.h"
 #include "tier/holder.h"
@@ -151,6 +153,17 @@ static int open_state(struct worker *worker, struct error *err)
 	return r < 0 ? r : holder_work(worker->lock, err);
 }
 
+/* Before anything else, if nobody holds marks: opening archives takes time, and may fail. A
+ * folder that can't be covered is no reason not to guard it. */
+static void cover(struct worker *worker)
+{
+	uint64_t waiting;
+	struct error why = { 0 };
+
+	if (!guard_is_active(worker->state_fd, &waiting))
+		(void)covering_lay(worker->state_fd, &why);
+}
+
 static int catch_signals(struct worker *worker, struct error *err)
 {
 	sigset_t set;
@@ -176,9 +189,22 @@ static int attach(struct worker *worker, struct error *err)
 		r = hello(worker, worker->guard, &worker->group, err);
 	if (r < 0)
 		return r;
-	if (!worker->marked)
-		return marking_all(&worker->tiers, worker->group, err);
-	return marking_recover(&worker->tiers, worker->group, err);
+	if (worker->marked)
+		return marking_recover(&worker->tiers, worker->group, err);
+	cover(worker); /* if it was a moment ago that there was a guard */
+	r = marking_all(&worker->tiers, worker->group, err);
+	crash_point("tier.cover.marked");
+	return r;
+}
+
+/* All is marked, and the guard knows. Then it gets the folders once more, because it may
+ * have those that can't be seen. */
+static void uncover(struct worker *worker)
+{
+	crash_point("tier.cover.guarded");
+	covering_lift_tiers(&worker->tiers);
+	if (introduce(worker, NULL) < 0)
+		recover_guard(worker);
 }
 
 static int start_work(struct worker *worker, struct error *err)
@@ -202,6 +228,8 @@ static int start(struct worker *worker, struct error *err)
 	if (r == 0)
 		r = catch_signals(worker, err);
 	if (r == 0)
+		cover(worker);
+	if (r == 0)
 		r = tiers_open(worker->options->state, worker->state_fd,
 			       2ull * RECALLS * OBJECT_CHUNK, &worker->tiers, err);
 	if (r == 0)
@@ -213,6 +241,8 @@ static int start(struct worker *worker, struct error *err)
 					 err);
 	if (r == 0 && introduce(worker, NULL) < 0)
 		recover_guard(worker);
+	if (r == 0)
+		uncover(worker);
 	return r;
 }
 

@@ -2,6 +2,8 @@
 """A hot tier on a file system of its own: an image behind a loop device. Needs root, loop
 devices, and a kernel that can guard stubs; where one is missing, tests are skipped and say so.
 """
+import contextlib
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -151,7 +153,9 @@ class Tier:
 
     def start_guard(self):
         self.daemons.append(self.program.start('tier', 'guard', env=self.environment))
-        until(lambda: len(self.holders('guard')) == 2, 'the guard')
+        guard = self.daemons[-1]
+        until(lambda: len(self.holders('guard')) == 2 or not guard.running, 'the guard')
+        assert guard.running, guard.finish(expect=None)
 
     def running(self):
         return self.status()['guard'] == 'running'
@@ -169,6 +173,16 @@ class Tier:
 
     def kill_all(self):
         until(lambda: self.kill(self.holders()) or not self.holders(), 'all to end')
+        # A process has no name any more while the kernel still closes its files.
+        until(self.unlocked, 'the locks')
+
+    def unlocked(self):
+        with contextlib.suppress(FileNotFoundError), open(self.state / 'holders', 'r+b') as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return False
+        return True
 
     def whole_again(self):
         """There is a worker, and two processes of the guard."""
