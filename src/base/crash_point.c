@@ -6,6 +6,20 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define WAIT_STEP 1000 /* microseconds */
+
+static void wait_there(const char *name)
+{
+	const char *wanted = getenv("BLOCKFRAME_WAIT_AT");
+	size_t size = strlen(name);
+
+	if (!wanted || strncmp(wanted, name, size) != 0 || wanted[size] != ':')
+		return;
+	while (access(wanted + size + 1, F_OK) == 0)
+		(void)usleep(WAIT_STEP);
+}
 
 void crash_point(const char *name)
 {
@@ -13,6 +27,7 @@ void crash_point(const char *name)
 	const char *wanted = getenv("BLOCKFRAME_CRASH_AT");
 	const char *colon = wanted ? strrchr(wanted, ':') : NULL;
 
+	wait_there(name);
 	if (!colon || strlen(name) != (size_t)(colon - wanted) ||
 	    strncmp(name, wanted, strlen(name)) != 0)
 		return;
