@@ -2,6 +2,7 @@
 #include "tier/handle.h"
 
 #include "base/bytes.h"
+#include "base/cleanup.h"
 #include "base/error.h"
 
 #include <errno.h>
@@ -73,4 +74,19 @@ int tier_handle_open(int mount_fd, const uint8_t *handle, size_t size, int flags
 		return -errno;
 	*fd_out = fd;
 	return 0;
+}
+
+bool tier_handle_deleted(const uint8_t *handle, size_t size, const char *path)
+{
+	autoclose int fd = path ? open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+	uint8_t found[STUB_HANDLE_MAX];
+	size_t found_size;
+
+	if (!path)
+		return true;
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR;
+	if (tier_handle_get(fd, found, &found_size, NULL) < 0)
+		return false;
+	return found_size != size || memcmp(found, handle, size) != 0;
 }

@@ -5,6 +5,7 @@
  */
 #include "catalog/stub_table.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,11 @@ int tier_uuid_get(int fd, struct tier_uuid *uuid_out, struct error *err);
 int tier_handle_get(int fd, uint8_t handle_out[STUB_HANDLE_MAX], size_t *size_out,
 		    struct error *err);
 
-/* Open the file on the file system of @mount_fd (no O_PATH). -ESTALE: it was deleted. */
+/* Open the file on the file system of @mount_fd (no O_PATH). -ESTALE: it was deleted, or its
+ * inode can't be read. */
 int tier_handle_open(int mount_fd, const uint8_t *handle, size_t size, int flags,
 		     int *fd_out);
+
+/* Whether a file that tier_handle_open() calls stale was deleted, as far as @path tells, where
+ * it was last: there is nothing there now, or another file. NULL: nowhere. */
+bool tier_handle_deleted(const uint8_t *handle, size_t size, const char *path);

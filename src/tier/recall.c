@@ -13,7 +13,8 @@
  * there. Any other combination means that somebody was at the file while it was not guarded:
  * then nobody gets anything before `tier check` was asked.
  *
- * The modification time decides nothing. If a program changed it on a stub, it stays changed.
+ * The modification time decides nothing. If a program changed it on a stub, or while that is
+ * being filled, it stays changed.
  */
 #include "tier/recall.h"
 
@@ -25,6 +26,7 @@
 #include "catalog/stub_table.h"
 #include "tier/group.h"
 #include "tier/handle.h"
+#include "tier/kept_times.h"
 #include "tier/marker.h"
 #include "tier/object.h"
 #include "tier/tier.h"
@@ -48,6 +50,7 @@ struct recall {
 	int fd; /* for writing */
 	struct stub_row *row;
 	struct stat before;
+	struct kept_times *times;
 	const struct object_watch *watch;
 };
 
@@ -59,21 +62,19 @@ static uint64_t punch_size(uint64_t size)
 	return (size / OBJECT_CHUNK + 1) * OBJECT_CHUNK;
 }
 
-static int restore_times(int fd, const struct stat *before)
-{
-	const struct timespec times[2] = { before->st_atim, before->st_mtim };
-
-	return futimens(fd, times) < 0 ? -errno : 0;
-}
-
-int recall_punch(int fd, const struct stat *before)
+int recall_punch(int fd, uint64_t size, struct kept_times *times)
 {
 	int r;
 
+	r = kept_times_before(times, fd);
+	if (r < 0)
+		return r;
 	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-		      (off_t)punch_size((uint64_t)before->st_size)) < 0)
+		      (off_t)punch_size(size)) < 0)
 		return -errno;
-	r = restore_times(fd, before);
+	r = kept_times_after(times, fd);
+	if (r == 0)
+		r = kept_times_restore(times, fd);
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	return r;
@@ -166,7 +167,11 @@ static int fill_chunk(const struct recall *recall, struct open_file *object, boo
 	if (r < 0)
 		return r;
 	hasher_update(hasher, buffer, size);
-	r = write_data(recall->fd, buffer, size, offset);
+	r = kept_times_before(recall->times, recall->fd);
+	if (r == 0)
+		r = write_data(recall->fd, buffer, size, offset);
+	if (r == 0)
+		r = kept_times_after(recall->times, recall->fd);
 	if (r < 0)
 		return error_set_errno(err, r, "write");
 	crash_point("tier.recall.chunk");
@@ -196,7 +201,7 @@ static int fill(const struct recall *recall, struct open_file *object, bool comp
 	hasher_final(&hasher, &hash);
 	if (!hash_equal(&hash, &recall->row->hash))
 		return error_set(err, -EBADMSG, "the archive has other content");
-	r = restore_times(recall->fd, &recall->before);
+	r = kept_times_restore(recall->times, recall->fd);
 	if (r == 0 && fsync(recall->fd) < 0)
 		r = -errno;
 	return r < 0 ? error_set_errno(err, r, "flush") : 0;
@@ -234,7 +239,7 @@ static int fill_from_archive(const struct recall *recall, struct error *err)
 	r = fill(recall, object, compare, err);
 	/* Who knows what the blocks hold that were there before: they stay. */
 	if (r < 0 && !compare)
-		(void)recall_punch(recall->fd, &recall->before);
+		(void)recall_punch(recall->fd, recall->row->size, recall->times);
 	return r < 0 ? r : finish(recall, err);
 }
 
@@ -300,6 +305,7 @@ static int recall_row(const struct tiers *tiers, struct tier *tier, int group,
 				 .group = group,
 				 .row = row,
 				 .watch = watch };
+	struct kept_times times;
 	autoclose int fd = -1;
 	int r;
 
@@ -311,6 +317,8 @@ static int recall_row(const struct tiers *tiers, struct tier *tier, int group,
 	recall.fd = fd;
 	if (fstat(fd, &recall.before) < 0)
 		return error_set_errno(err, -errno, "open to recall");
+	kept_times_begin(&times, &recall.before);
+	recall.times = &times;
 	if (row->state == STUB_PREPARED)
 		return recall_cancel(tier, group, fd, row, err);
 	r = recall_stub(&recall, err);

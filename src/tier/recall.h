@@ -3,7 +3,10 @@
 /* Brings one file back. Any number of threads, each for another file: the caller sees to it
  * that nobody else recalls or makes a stub of the same file (tier/work.h).
  */
+#include <stdint.h>
+
 struct error;
+struct kept_times;
 struct object_watch;
 struct stub_row;
 struct tier;
@@ -25,8 +28,7 @@ int recall_cancel(struct tier *tier, int group, int fd, const struct stub_row *r
 		  struct error *err);
 
 /* Remove all content of the file @fd, of @size bytes, and set its times back. -errno. */
-struct stat;
-int recall_punch(int fd, const struct stat *before);
+int recall_punch(int fd, uint64_t size, struct kept_times *times);
 
 /* The errno, positive, that a process gets for the result @r; 0 for 0. */
 int recall_errno(int r);

@@ -27,6 +27,7 @@
 #include "catalog/stub_table.h"
 #include "tier/group.h"
 #include "tier/handle.h"
+#include "tier/kept_times.h"
 #include "tier/marker.h"
 #include "tier/object.h"
 #include "tier/recall.h"
@@ -207,8 +208,10 @@ static int compare_with_archive(const struct stubber *stubber, struct error *err
 /* Under the lease. If it was broken meanwhile, nobody is in yet: the breaker waits for it. */
 static int punch(struct stubber *stubber, struct error *err)
 {
+	struct kept_times times;
 	int r;
 
+	kept_times_begin(&times, &stubber->before);
 	r = check_unchanged(stubber, err);
 	if (r == 0 && fcntl(stubber->fd, F_GETLEASE) != F_WRLCK)
 		r = error_set(err, -EBUSY, "it is in use");
@@ -219,7 +222,7 @@ static int punch(struct stubber *stubber, struct error *err)
 	if (r < 0)
 		return r;
 	crash_point("tier.stub.committed");
-	r = recall_punch(stubber->fd, &stubber->before);
+	r = recall_punch(stubber->fd, stubber->row.size, &times);
 	crash_point("tier.stub.punched");
 	return r < 0 ? error_set_errno(err, r, "punch") : 0;
 }
