@@ -138,7 +138,7 @@ static int add(const struct invocation *invocation, const char *archive,
 	if (r == 0)
 		r = into_path(invocation, folder, &into, err);
 	if (r == 0)
-		r = tier_state_open(invocation, true, &state, err);
+		r = tier_state_open_to_change(invocation, true, &state, err);
 	if (r < 0)
 		return r;
 	entry = (struct tier_entry){ folder, directory, into, { { 0 } } };
@@ -231,7 +231,7 @@ static enum exit_code run_remove(struct invocation *invocation)
 	struct error err = { 0 };
 	int r;
 
-	r = tier_state_open(invocation, false, &state, &err);
+	r = tier_state_open_to_change(invocation, false, &state, &err);
 	if (r == 0)
 		r = remove_tier(invocation, &state, &err);
 	tier_state_done(&state);

@@ -11,30 +11,53 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
-int tier_state_open(const struct invocation *invocation, bool create,
-		    struct tier_state *state_out, struct error *err)
+static int open_folder(const struct invocation *invocation, bool create, bool lock,
+		       struct tier_state *state, struct error *err)
 {
-	struct tier_state state = { .path = invocation->config.tier.state };
 	int r = 0;
 
+	state->path = invocation->config.tier.state;
 	if (create)
-		r = mkdir_parents(AT_FDCWD, state.path, 0700, err);
+		r = mkdir_parents(AT_FDCWD, state->path, 0700, err);
 	if (r < 0)
 		return r;
-	state.fd = open(state.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (state.fd < 0 && errno == ENOENT)
+	state->fd = open(state->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (state->fd < 0 && errno == ENOENT)
 		return error_set(err, -ENOENT,
 				 "there are no tiers: 'tier add' makes them");
-	if (state.fd < 0)
-		return error_set_errno(err, -errno, "'%s'", state.path);
-	r = tier_list_load(state.fd, &state.list, err);
+	if (state->fd < 0)
+		return error_set_errno(err, -errno, "'%s'", state->path);
+	if (lock && flock(state->fd, LOCK_EX) < 0)
+		return error_set_errno(err, -errno, "lock '%s'", state->path);
+	return tier_list_load(state->fd, &state->list, err);
+}
+
+static int open_state(const struct invocation *invocation, bool create, bool lock,
+		      struct tier_state *state_out, struct error *err)
+{
+	struct tier_state state = { .fd = -1 };
+	int r = open_folder(invocation, create, lock, &state, err);
+
 	if (r < 0) {
 		tier_state_done(&state);
 		return r;
 	}
 	*state_out = state;
 	return 0;
+}
+
+int tier_state_open(const struct invocation *invocation, bool create,
+		    struct tier_state *state_out, struct error *err)
+{
+	return open_state(invocation, create, false, state_out, err);
+}
+
+int tier_state_open_to_change(const struct invocation *invocation, bool create,
+			      struct tier_state *state_out, struct error *err)
+{
+	return open_state(invocation, create, true, state_out, err);
 }
 
 void tier_state_done(struct tier_state *state)

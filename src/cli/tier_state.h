@@ -18,6 +18,10 @@ struct tier_state {
 /* Opens the folder, with @create making it if it is missing. -ENOENT: there are no tiers. */
 int tier_state_open(const struct invocation *invocation, bool create,
 		    struct tier_state *state_out, struct error *err);
+/* The same, to change the list: waits until nobody else does, which lasts until
+ * tier_state_done(). */
+int tier_state_open_to_change(const struct invocation *invocation, bool create,
+			      struct tier_state *state_out, struct error *err);
 void tier_state_done(struct tier_state *state);
 
 /* Call @visit once for each table. Stops at a negative result. */
