@@ -51,6 +51,11 @@ int holder_enter(int lock, struct error *err)
 	return lock_byte(lock, F_SETLKW, F_RDLCK, HOLDERS, err);
 }
 
+int holder_leave(int lock, struct error *err)
+{
+	return lock_byte(lock, F_SETLK, F_UNLCK, HOLDERS, err);
+}
+
 int holder_begin(int lock, struct error *err)
 {
 	return lock_byte(lock, F_SETLK, F_WRLCK, HOLDERS, err);

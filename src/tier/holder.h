@@ -16,6 +16,9 @@ int holder_open(int state_fd, int *lock_out, struct error *err);
 /* This process holds the group, or is about to get it. Waits for one that begins a new group. */
 int holder_enter(int lock, struct error *err);
 
+/* It does not, any more. */
+int holder_leave(int lock, struct error *err);
+
 /* This process is to begin a new group: only if nobody holds the old one. -EBUSY: somebody
  * does. holder_enter() follows. */
 int holder_begin(int lock, struct error *err);

@@ -36,6 +36,7 @@
 
 #define RECALLS 16u      /* at a time */
 #define GUARD_TIMEOUT 20 /* seconds for a guard to answer */
+#define JOIN_TRIES 10
 #define RECOVERY_PAUSE 1 /* second between two attempts to get a guard */
 
 struct worker {
@@ -178,15 +179,32 @@ static int catch_signals(struct worker *worker, struct error *err)
 }
 
 /* The guard comes before the lock: it would find that somebody holds a group. */
-static int attach(struct worker *worker, struct error *err)
+static int join_guard(struct worker *worker, struct error *err)
 {
 	int r;
 
 	r = find_guard(worker, &worker->guard, err);
 	if (r == 0)
 		r = holder_enter(worker->lock, err);
+	crash_point("tier.run.entered");
 	if (r == 0)
 		r = hello(worker, worker->guard, &worker->group, err);
+	return r;
+}
+
+/* The guard may be killed while it is spoken to: one of its processes, which another one
+ * follows, or both, so that there has to be a new one. */
+static int attach(struct worker *worker, struct error *err)
+{
+	int r;
+
+	for (int i = 0; (r = join_guard(worker, err)) == -EPIPE && i < JOIN_TRIES; i++) {
+		cleanup_close_p(&worker->guard);
+		worker->guard = -1;
+		r = holder_leave(worker->lock, err);
+		if (r < 0)
+			return r;
+	}
 	if (r < 0)
 		return r;
 	if (worker->marked)
