@@ -10,6 +10,7 @@
 #include "base/json_build.h"
 #include "base/log.h"
 #include "tier/check.h"
+#include "tier/control.h"
 #include "tier/guard.h"
 #include "tier/tier.h"
 
@@ -17,6 +18,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct findings {
 	const struct invocation *invocation;
@@ -55,6 +57,22 @@ static bool is_first(const struct tier_list *list, size_t index)
 	return true;
 }
 
+static bool begin_claim(void *context, const struct stat *file)
+{
+	const int *socket = context;
+
+	/* If it has ended meanwhile, nobody is busy with anything. */
+	return control_claim(*socket, file->st_dev, file->st_ino, NULL) != -EBUSY;
+}
+
+static void end_claim(void *context)
+{
+	struct control_answer answer;
+	const int *socket = context;
+
+	(void)control_ask(*socket, CONTROL_UNCLAIM, "", &answer, NULL);
+}
+
 static int check_tier(const struct tier_state *state, size_t index,
 		      struct findings *findings, struct error *err)
 {
@@ -72,6 +90,8 @@ static int check_tier(const struct tier_state *state, size_t index,
 	autoptr(stub_table) table = NULL;
 	autoptr(archive) archive = NULL;
 	autoclose int fd = open(tier->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclose int socket = -1;
+	const struct check_claims claims = { begin_claim, end_claim, &socket };
 	int r;
 
 	if (fd < 0)
@@ -83,6 +103,8 @@ static int check_tier(const struct tier_state *state, size_t index,
 		r = archive_open(&options, &archive, err);
 	if (r < 0)
 		return r;
+	if (control_connect(state->fd, &socket, NULL) == 0)
+		check.claims = &claims;
 	check.table = table;
 	check.archive = archive;
 	check.root_fd = fd;

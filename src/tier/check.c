@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What is repaired, because nothing can be lost by it:
  *
- *   row, but no file                     the row goes: the file was deleted
+ *   row, but no file                     the row goes: the file was deleted, if its path
+ *                                        confirms that (an inode that can't be read looks
+ *                                        the same by its handle)
  *   row and an empty file, no marker     the marker is set again
  *   marker and an empty file, no row     the row is made again, if the archive has a content
  *                                        of that hash and size
@@ -10,6 +12,10 @@
  * being recalled, which the next one who opens it ends, or written to while nobody guarded
  * it. Then nobody can tell what in it is whose; it stays closed, and `restore` has the
  * archive's version.
+ *
+ * Row, marker and file are read one after the other, while the daemon may be at work on them.
+ * So what looks wrong is looked at again with the file claimed (tier/control.h), and repaired
+ * while that lasts.
  */
 #include "tier/check.h"
 
@@ -56,6 +62,68 @@ static bool is_empty(const struct stat *stat, uint64_t size)
 	return (uint64_t)stat->st_size == size && stat->st_blocks <= BLOCKS_MAX;
 }
 
+#define FINDINGS_MAX 3u
+
+/* What is wrong with a stub. */
+struct findings {
+	const char *texts[FINDINGS_MAX]; /* the last one is of the marker, if that is */
+	size_t count;
+	bool set_marker; /* it can be repaired */
+};
+
+static void find(struct findings *findings, const char *text)
+{
+	findings->texts[findings->count++] = text;
+}
+
+static int judge_marker(int fd, const struct stub_row *row, struct findings *findings,
+			struct error *err)
+{
+	struct marker marker;
+	struct stat stat;
+	int r = marker_get_path_fd(fd, &marker);
+
+	if (r == 0 && marker_matches(&marker, row)) {
+		if (row->problem)
+			find(findings, row->problem);
+		return 0;
+	}
+	if (r < 0 && r != -ENODATA && r != -EBADMSG)
+		return error_set_errno(err, r, "'%s': marker", row->path);
+	if (fstat(fd, &stat) < 0)
+		return error_set_errno(err, -errno, "'%s'", row->path);
+	findings->set_marker = is_empty(&stat, row->size);
+	if (!findings->set_marker)
+		find(findings, "its marker is wrong, and it has content of its own");
+	else
+		find(findings, r == -ENODATA ? "its marker was gone"
+					     : "its marker was another one");
+	return 0;
+}
+
+static int judge_file(const struct check *check, int fd, const struct stub_row *row,
+		      struct findings *findings, struct error *err)
+{
+	struct stat stat;
+	int r;
+
+	*findings = (struct findings){ 0 };
+	if (fstat(fd, &stat) < 0)
+		return error_set_errno(err, -errno, "'%s'", row->path);
+	if (row->state == STUB_PREPARED)
+		return 0; /* the daemon does that, or takes it back */
+	r = find_content(check, &row->hash, row->size, err);
+	if (r < 0)
+		return r;
+	if (r == CATALOG_END)
+		find(findings, "the archive does not have its content");
+	if ((uint64_t)stat.st_size != row->size)
+		find(findings, "its size has changed while it was not guarded");
+	else if (!is_empty(&stat, row->size))
+		find(findings, "it has content of its own: try to read it");
+	return judge_marker(fd, row, findings, err);
+}
+
 /* The row first: as long as the marker is wrong, no recall can end it. */
 static int repair_marker(const struct check *check, int fd, const struct stub_row *row,
 			 struct error *err)
@@ -74,66 +142,56 @@ static int repair_marker(const struct check *check, int fd, const struct stub_ro
 	return r < 0 ? error_set_errno(err, r, "'%s': marker", row->path) : 0;
 }
 
-static int set_marker(const struct check *check, int fd, const struct stub_row *row,
-		      const char *what, struct error *err)
+static bool begin_claim(const struct check *check, const struct stat *stat)
 {
-	int r = check->repair ? repair_marker(check, fd, row, err) : 0;
-
-	if (r == 0)
-		tell(check, row->path, what, check->repair);
-	return r;
+	return !check->claims || check->claims->begin(check->claims->context, stat);
 }
 
-static int check_marker(const struct check *check, int fd, const struct stub_row *row,
-			struct error *err)
+static void end_claim(const struct check *check)
 {
-	struct marker marker;
-	struct stat stat;
-	int r = marker_get_path_fd(fd, &marker);
+	if (check->claims)
+		check->claims->end(check->claims->context);
+}
 
-	if (r == 0 && marker_matches(&marker, row)) {
-		if (row->problem)
-			tell(check, row->path, row->problem, false);
-		return 0;
+/* Nobody else changes it now. What was seen before may have been a recall. */
+static int settle_file(const struct check *check, int fd, const struct stub_row *seen,
+		       struct error *err)
+{
+	struct findings findings = { 0 };
+	struct stub_row row = { 0 };
+	bool repaired = false;
+	int r;
+
+	r = stub_table_get(check->table, seen->handle, seen->handle_size, &row, err);
+	if (r == 0)
+		r = judge_file(check, fd, &row, &findings, err);
+	if (r == 0 && findings.set_marker && check->repair) {
+		r = repair_marker(check, fd, &row, err);
+		repaired = r == 0;
 	}
-	if (r < 0 && r != -ENODATA && r != -EBADMSG)
-		return error_set_errno(err, r, "'%s': marker", row->path);
-	/* Looked at after the marker: a recall that has just removed it has filled the
-	 * file before. */
-	if (fstat(fd, &stat) < 0)
-		return error_set_errno(err, -errno, "'%s'", row->path);
-	if (is_empty(&stat, row->size))
-		return set_marker(check, fd, row,
-				  r == -ENODATA ? "its marker was gone"
-						: "its marker was another one",
-				  err);
-	tell(check, row->path, "its marker is wrong, and it has content of its own",
-	     false);
-	return 0;
+	for (size_t i = 0; i < findings.count && r == 0; i++)
+		tell(check, row.path, findings.texts[i],
+		     repaired && i + 1 == findings.count);
+	stub_row_done(&row);
+	return r < 0 ? r : 0;
 }
 
 static int check_file(const struct check *check, int fd, const struct stub_row *row,
 		      struct error *err)
 {
+	struct findings findings;
 	struct stat stat;
-	int r;
+	int r = judge_file(check, fd, row, &findings, err);
 
+	if (r < 0 || findings.count == 0)
+		return r;
 	if (fstat(fd, &stat) < 0)
 		return error_set_errno(err, -errno, "'%s'", row->path);
-	if (row->state == STUB_PREPARED)
-		return 0; /* the daemon does that, or takes it back */
-	if ((uint64_t)stat.st_size != row->size)
-		tell(check, row->path, "its size has changed while it was not guarded",
-		     false);
-	else if (!is_empty(&stat, row->size))
-		tell(check, row->path, "it has content of its own: try to read it",
-		     false);
-	r = check_marker(check, fd, row, err);
-	if (r == 0)
-		r = find_content(check, &row->hash, row->size, err);
-	if (r == CATALOG_END)
-		tell(check, row->path, "the archive does not have its content", false);
-	return r < 0 ? r : 0;
+	if (!begin_claim(check, &stat))
+		return 0;
+	r = settle_file(check, fd, row, err);
+	end_claim(check);
+	return r;
 }
 
 static int check_row(const struct check *check, const struct stub_row *row,
@@ -143,11 +201,15 @@ static int check_row(const struct check *check, const struct stub_row *row,
 	int r;
 
 	r = tier_handle_open(check->root_fd, row->handle, row->handle_size, O_PATH, &fd);
+	if (r == -ESTALE &&
+	    tier_handle_deleted(row->handle, row->handle_size, row->path)) {
+		r = check->repair ? stub_table_remove(check->table, row, err) : 0;
+		tell(check, row->path, "it was deleted", check->repair && r == 0);
+		return r;
+	}
 	if (r == -ESTALE) {
-		if (check->repair)
-			r = stub_table_remove(check->table, row, err);
-		tell(check, row->path, "it was deleted", check->repair);
-		return check->repair ? r : 0;
+		tell(check, row->path, "its inode can't be read: see fsck(8)", false);
+		return 0;
 	}
 	if (r < 0)
 		return error_set_errno(err, r, "'%s'", row->path ? row->path : "");
@@ -212,24 +274,51 @@ static int check_unknown(const struct check *check, int fd, const struct marker 
 	return r;
 }
 
+/* As settle_file(). */
+static int settle_marked(const struct check *check, int fd, const uint8_t *handle,
+			 size_t size, const char *path, struct error *err)
+{
+	struct stub_row row = { .handle_size = size };
+	struct stub_row known = { 0 };
+	struct marker marker;
+	int found = marker_get_path_fd(fd, &marker);
+	int r;
+
+	if (found < 0 && found != -EBADMSG)
+		return found == -ENODATA ? 0 : error_set_errno(err, found, "'%s'", path);
+	r = stub_table_get(check->table, handle, size, &known, err);
+	stub_row_done(&known);
+	if (r != CATALOG_END)
+		return r;
+	memcpy(row.handle, handle, size);
+	r = check_unknown(check, fd, found < 0 ? NULL : &marker, &row, path, err);
+	stub_row_done(&row);
+	return r;
+}
+
 static int check_marked(void *context, int fd, const struct marker *marker,
 			const char *path, struct error *err)
 {
 	const struct check *check = context;
 	struct stub_row row = { 0 };
 	uint8_t handle[STUB_HANDLE_MAX];
+	struct stat stat;
 	size_t size;
 	int r;
 
+	(void)marker;
 	r = tier_handle_get(fd, handle, &size, err);
 	if (r == 0)
 		r = stub_table_get(check->table, handle, size, &row, err);
-	if (r == CATALOG_END) {
-		memcpy(row.handle, handle, size);
-		row.handle_size = size;
-		r = check_unknown(check, fd, marker, &row, path, err);
-	}
 	stub_row_done(&row);
+	if (r != CATALOG_END)
+		return r;
+	if (fstat(fd, &stat) < 0)
+		return error_set_errno(err, -errno, "'%s'", path);
+	if (!begin_claim(check, &stat))
+		return 0;
+	r = settle_marked(check, fd, handle, size, path, err);
+	end_claim(check);
 	return r;
 }
 

@@ -9,7 +9,9 @@
 #include <stdbool.h>
 
 struct archive;
+struct check_claims;
 struct error;
+struct stat;
 
 struct check {
 	const char *folder; /* the tier's; borrowed, as the next two */
@@ -20,6 +22,16 @@ struct check {
 	bool repair;
 	/* Told of each thing that is wrong; @repaired: it was. */
 	void (*finding)(void *context, const char *path, const char *what, bool repaired);
+	void *context;
+	/* Keep the daemon from the file until check_claims.end, to look at it again and to
+	 * repair it. Returns false if the daemon is busy with it, so that nothing there is to
+	 * be judged. NULL: no daemon runs. */
+	const struct check_claims *claims;
+};
+
+struct check_claims {
+	bool (*begin)(void *context, const struct stat *file);
+	void (*end)(void *context);
 	void *context;
 };
 

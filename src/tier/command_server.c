@@ -35,6 +35,7 @@ struct command_server {
 struct client {
 	struct command_server *server;
 	int fd;
+	struct work_job *claim; /* NULL: none */
 };
 
 static int make_stub(struct work *work, const char *path, struct error *err)
@@ -63,11 +64,20 @@ static void count(struct work *work, struct control_answer *answer)
 	(void)snprintf(answer->text, sizeof(answer->text), "%s", work->last_problem);
 }
 
-static void answer_request(struct work *work, struct control_request *request,
+static void end_claim(struct client *client)
+{
+	if (client->claim)
+		work_unclaim(client->claim);
+	client->claim = NULL;
+}
+
+static void answer_request(struct client *client, struct control_request *request,
 			   struct control_answer *answer)
 {
+	struct work *work = client->server->work;
 	struct error err = { 0 };
 
+	end_claim(client);
 	request->path[sizeof(request->path) - 1] = '\0';
 	switch (request->type) {
 	case CONTROL_STUB:
@@ -75,6 +85,12 @@ static void answer_request(struct work *work, struct control_request *request,
 		break;
 	case CONTROL_COUNTERS:
 		count(work, answer);
+		break;
+	case CONTROL_CLAIM:
+		answer->result = work_claim(work, request->device, request->inode,
+					    &client->claim, &err);
+		break;
+	case CONTROL_UNCLAIM:
 		break;
 	default:
 		answer->result = error_set(&err, -EINVAL, "an unknown request");
@@ -107,10 +123,11 @@ static void *serve_client(void *argument)
 		if (recv(client->fd, &request, sizeof(request), 0) !=
 		    (ssize_t)sizeof(request))
 			break;
-		answer_request(server->work, &request, &answer);
+		answer_request(client, &request, &answer);
 		if (send(client->fd, &answer, sizeof(answer), MSG_NOSIGNAL) < 0)
 			break;
 	}
+	end_claim(client);
 	(void)close(client->fd);
 	mutex_scope(&server->mutex);
 	server->clients--;
@@ -125,7 +142,7 @@ static void start_client(struct command_server *server, int fd)
 
 	mutex_scope(&server->mutex);
 	if (client)
-		*client = (struct client){ server, fd };
+		*client = (struct client){ .server = server, .fd = fd };
 	if (!client || server->clients == CLIENTS_MAX ||
 	    pthread_create(&thread, NULL, serve_client, client) != 0) {
 		(void)close(fd);

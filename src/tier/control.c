@@ -19,16 +19,12 @@ int control_connect(int state_fd, int *socket_out, struct error *err)
 	return r;
 }
 
-int control_ask(int socket, uint32_t type, const char *path,
-		struct control_answer *answer_out, struct error *err)
+static int ask(int socket, const struct control_request *request,
+	       struct control_answer *answer_out, struct error *err)
 {
-	struct control_request request = { .type = type };
 	ssize_t n;
 
-	if (strlen(path) >= sizeof(request.path))
-		return error_set(err, -ENAMETOOLONG, "the path is too long");
-	memcpy(request.path, path, strlen(path));
-	if (send(socket, &request, sizeof(request), MSG_NOSIGNAL) < 0)
+	if (send(socket, request, sizeof(*request), MSG_NOSIGNAL) < 0)
 		return error_set_errno(err, -errno, "the hot tier's daemon");
 	do
 		n = recv(socket, answer_out, sizeof(*answer_out), 0);
@@ -39,4 +35,25 @@ int control_ask(int socket, uint32_t type, const char *path,
 	if (answer_out->result < 0)
 		(void)error_set(err, answer_out->result, "%s", answer_out->text);
 	return answer_out->result;
+}
+
+int control_ask(int socket, uint32_t type, const char *path,
+		struct control_answer *answer_out, struct error *err)
+{
+	struct control_request request = { .type = type };
+
+	if (strlen(path) >= sizeof(request.path))
+		return error_set(err, -ENAMETOOLONG, "the path is too long");
+	memcpy(request.path, path, strlen(path));
+	return ask(socket, &request, answer_out, err);
+}
+
+int control_claim(int socket, uint64_t device, uint64_t inode, struct error *err)
+{
+	const struct control_request request = { .type = CONTROL_CLAIM,
+						 .device = device,
+						 .inode = inode };
+	struct control_answer answer;
+
+	return ask(socket, &request, &answer, err);
 }

@@ -13,10 +13,15 @@
 enum control_type {
 	CONTROL_STUB = 1, /* make the file `path` a stub */
 	CONTROL_COUNTERS, /* `counters` */
+	CONTROL_CLAIM, /* no recall of the file `device`, `inode` until the next request on
+			   * this connection, or its end. -EBUSY: it is in use */
+	CONTROL_UNCLAIM, /* nothing but that */
 };
 
 struct control_request {
 	uint32_t type;
+	uint64_t device;
+	uint64_t inode;
 	char path[PATH_MAX]; /* absolute, without symlinks */
 };
 
@@ -39,3 +44,5 @@ int control_connect(int state_fd, int *socket_out, struct error *err);
 /* The answer's result, if there is an answer. */
 int control_ask(int socket, uint32_t type, const char *path,
 		struct control_answer *answer_out, struct error *err);
+/* CONTROL_CLAIM. */
+int control_claim(int socket, uint64_t device, uint64_t inode, struct error *err);

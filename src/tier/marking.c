@@ -33,6 +33,13 @@ static int take_back(struct tier *tier, int group, const struct stub_row *row,
 	return recall_cancel(tier, group, fd, row, err);
 }
 
+/* Its row stays all the same, until `tier check --repair`: an older state of the file system
+ * may come back, and costs nothing until then. */
+static bool was_deleted(const struct stub_row *row)
+{
+	return tier_handle_deleted(row->handle, row->handle_size, row->path);
+}
+
 static int mark_row(struct tier *tier, int group, const struct stub_row *row,
 		    struct error *err)
 {
@@ -40,8 +47,8 @@ static int mark_row(struct tier *tier, int group, const struct stub_row *row,
 	int r;
 
 	r = tier_handle_open(tier->root_fd, row->handle, row->handle_size, O_PATH, &fd);
-	if (r == -ESTALE)
-		return stub_table_remove(tier->table, row, err);
+	if (r == -ESTALE && was_deleted(row))
+		return 0;
 	if (r < 0)
 		return error_set_errno(err, r, "open by handle");
 	/* Before it is marked, so that it can be opened for writing. */
@@ -58,7 +65,7 @@ static int recover_row(struct tier *tier, int group, const struct stub_row *row,
 	if (row->state != STUB_PREPARED)
 		return 0;
 	r = take_back(tier, group, row, err);
-	return r == -ESTALE ? stub_table_remove(tier->table, row, err) : r;
+	return r == -ESTALE && was_deleted(row) ? 0 : r;
 }
 
 static int visit_rows(struct tier *tier, int group,

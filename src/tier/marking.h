@@ -6,8 +6,8 @@
 struct error;
 struct tiers;
 
-/* Mark every stub; take back what was about to become one. Files that were deleted leave
- * the table. Stops at the first one that can't be marked: it would read as zeroes. */
+/* Mark every stub; take back what was about to become one. Rows of files that were deleted
+ * stay. Stops at the first one that can't be marked: it would read as zeroes. */
 int marking_all(const struct tiers *tiers, int group, struct error *err);
 
 /* Only take back what a killed worker was about to make stubs. */

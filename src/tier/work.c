@@ -31,9 +31,8 @@ struct work_job {
 	struct work_job *next;
 	dev_t device;
 	ino_t inode;
-	int fd; /* of the first request; -1: none yet */
-	bool stubbing;
-	atomic_bool wanted; /* somebody waits for a stub that is being made */
+	int fd;             /* of the first request; -1: none yet */
+	atomic_bool wanted; /* somebody waits for a file that is claimed */
 	uint64_t told;      /* clock_monotonic_ns() of the last sign of progress */
 	uint64_t *waiting;  /* requests; owned */
 	size_t count;
@@ -65,12 +64,12 @@ static void answer(const struct work *work, uint64_t sequence, int error)
 
 /* ---- the list ---- */
 
-static struct work_job *find_locked(struct work *work, const struct stat *stat)
+static struct work_job *find_locked(struct work *work, dev_t device, ino_t inode)
 	requires_mutex(work->mutex)
 {
 	struct work_job *job = work->jobs;
 
-	while (job && (job->device != stat->st_dev || job->inode != stat->st_ino))
+	while (job && (job->device != device || job->inode != inode))
 		job = job->next;
 	return job;
 }
@@ -85,7 +84,7 @@ static void remove_locked(struct work *work, struct work_job *job)
 	*place = job->next;
 }
 
-static struct work_job *add_locked(struct work *work, const struct stat *stat)
+static struct work_job *add_locked(struct work *work, dev_t device, ino_t inode)
 	requires_mutex(work->mutex)
 {
 	struct work_job *job = calloc(1, sizeof(*job));
@@ -94,8 +93,8 @@ static struct work_job *add_locked(struct work *work, const struct stat *stat)
 		return NULL;
 	job->work = work;
 	job->fd = -1;
-	job->device = stat->st_dev;
-	job->inode = stat->st_ino;
+	job->device = device;
+	job->inode = inode;
 	job->next = work->jobs;
 	work->jobs = job;
 	return job;
@@ -205,7 +204,6 @@ static int run_recall(struct task *task, unsigned worker, struct error *err)
 static void submit_locked(struct work *work, struct work_job *job)
 	requires_mutex(work->mutex)
 {
-	job->stubbing = false;
 	job->task.run = run_recall;
 	pool_submit(work->pool, &work->tasks, &job->task);
 }
@@ -213,12 +211,12 @@ static void submit_locked(struct work *work, struct work_job *job)
 static int recall_locked(struct work *work, const struct stat *stat, uint64_t sequence,
 			 int fd) requires_mutex(work->mutex)
 {
-	struct work_job *job = find_locked(work, stat);
+	struct work_job *job = find_locked(work, stat->st_dev, stat->st_ino);
 	int r;
 
 	if (job)
 		return wait_for_locked(work, job, sequence, fd);
-	job = add_locked(work, stat);
+	job = add_locked(work, stat->st_dev, stat->st_ino);
 	if (!job)
 		return -ENOMEM;
 	r = wait_for_locked(work, job, sequence, fd);
@@ -250,6 +248,38 @@ void work_recall(struct work *work, uint64_t sequence, int fd)
 	}
 }
 
+/* ---- claims ---- */
+
+int work_claim(struct work *work, dev_t device, ino_t inode, struct work_job **job_out,
+	       struct error *err)
+{
+	struct work_job *job;
+
+	mutex_scope(&work->mutex);
+	if (find_locked(work, device, inode))
+		return error_set(err, -EBUSY, "it is in use");
+	job = add_locked(work, device, inode);
+	if (!job)
+		return error_set(err, -ENOMEM, "no memory for a job");
+	*job_out = job;
+	return 0;
+}
+
+/* Who came meanwhile gets a recall, which finds out whether it is a stub. */
+void work_unclaim(struct work_job *job)
+{
+	struct work *work = job->work;
+
+	mutex_scope(&work->mutex);
+	if (job->count > 0) {
+		submit_locked(work, job);
+		return;
+	}
+	remove_locked(work, job);
+	free(job->waiting);
+	free(job);
+}
+
 /* ---- stubs ---- */
 
 static int check_wanted(void *context)
@@ -262,35 +292,11 @@ static int check_wanted(void *context)
 static int begin_stub(struct work *work, int fd, struct work_job **job_out,
 		      struct error *err)
 {
-	struct work_job *job;
 	struct stat stat;
 
 	if (fstat(fd, &stat) < 0)
 		return error_set_errno(err, -errno, "look");
-	mutex_scope(&work->mutex);
-	if (find_locked(work, &stat))
-		return error_set(err, -EBUSY, "it is in use");
-	job = add_locked(work, &stat);
-	if (!job)
-		return error_set(err, -ENOMEM, "no memory for a job");
-	job->stubbing = true;
-	*job_out = job;
-	return 0;
-}
-
-/* Who came meanwhile gets a recall, which finds out whether it is a stub. */
-static void end_stub(struct work_job *job)
-{
-	struct work *work = job->work;
-
-	mutex_scope(&work->mutex);
-	if (job->count > 0) {
-		submit_locked(work, job);
-		return;
-	}
-	remove_locked(work, job);
-	free(job->waiting);
-	free(job);
+	return work_claim(work, stat.st_dev, stat.st_ino, job_out, err);
 }
 
 static char *key_of(const struct tier *tier, const char *rest)
@@ -324,7 +330,7 @@ int work_stub(struct work *work, size_t tier_number, const char *rest, const cha
 	r = stubber_run(tier, work->group, fd, key, path, &watch, err);
 	/* An open descriptor would be in the way of execve(). */
 	(void)close(take_fd(&fd));
-	end_stub(job);
+	work_unclaim(job);
 	return r;
 }
 

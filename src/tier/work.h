@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* What the worker does at the moment: one job for a file at a time, a recall or making a
- * stub of it. Requests for a file that has a job wait for that; where it makes a stub, it is
- * told to give up, or is followed by a recall.
+ * stub of it, or a command's claim. Requests for a file that has a job wait for that; where it
+ * makes a stub, it is told to give up, or is followed by a recall.
  *
  * Threads: internally locked. No lock is held over I/O.
  */
@@ -47,6 +47,12 @@ void work_recall(struct work *work, uint64_t sequence, int fd);
  * stubber_run(); -EBUSY too if it has a job. */
 int work_stub(struct work *work, size_t tier, const char *rest, const char *path,
 	      struct error *err);
+
+/* Have a job that does nothing, so that nobody recalls the file, until work_unclaim(), which
+ * frees it. -EBUSY: it has another one. */
+int work_claim(struct work *work, dev_t device, ino_t inode, struct work_job **job_out,
+	       struct error *err);
+void work_unclaim(struct work_job *job);
 
 /* How many jobs there are, and how many requests wait for them. */
 void work_count(struct work *work, size_t *jobs_out, size_t *waiting_out);
