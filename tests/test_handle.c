@@ -51,15 +51,15 @@ static int tear_down(void **state)
 static void what_is_where_it_was_is_not_deleted(void **state)
 {
 	(void)state;
-	assert_false(tier_handle_deleted(handle, size, path));
+	assert_false(tier_handle_deleted(handle, size, AT_FDCWD, path));
 }
 
 static void what_is_nowhere_is_deleted(void **state)
 {
 	(void)state;
 	assert_int_equal(unlink(path), 0);
-	assert_true(tier_handle_deleted(handle, size, path));
-	assert_true(tier_handle_deleted(handle, size, NULL));
+	assert_true(tier_handle_deleted(handle, size, AT_FDCWD, path));
+	assert_true(tier_handle_deleted(handle, size, AT_FDCWD, NULL));
 }
 
 static void another_file_in_its_place_is_no_proof_that_it_is_there(void **state)
@@ -70,7 +70,7 @@ static void another_file_in_its_place_is_no_proof_that_it_is_there(void **state)
 	(void)snprintf(other, sizeof(other), "%s.old", path);
 	assert_int_equal(rename(path, other), 0);
 	make_file();
-	assert_true(tier_handle_deleted(handle, size, path));
+	assert_true(tier_handle_deleted(handle, size, AT_FDCWD, path));
 	assert_int_equal(unlink(other), 0);
 }
 
@@ -82,7 +82,7 @@ static void what_can_not_be_looked_at_is_not_deleted(void **state)
 	(void)snprintf(loop, sizeof(loop), "%s/loop", folder);
 	assert_int_equal(symlink(loop, loop), 0);
 	(void)snprintf(path, sizeof(path), "%s/x", loop);
-	assert_false(tier_handle_deleted(handle, size, path));
+	assert_false(tier_handle_deleted(handle, size, AT_FDCWD, path));
 	assert_int_equal(unlink(loop), 0);
 	(void)snprintf(path, sizeof(path), "%s/file", folder);
 }

@@ -26,6 +26,7 @@
 #include "tier/handle.h"
 #include "tier/marker.h"
 #include "tier/marker_scan.h"
+#include "tier/tier_list.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -194,6 +195,16 @@ static int check_file(const struct check *check, int fd, const struct stub_row *
 	return r;
 }
 
+static bool was_deleted(const struct check *check, const struct stub_row *row)
+{
+	const char *path = row->path;
+
+	/* What is in another tier may be covered, and is not deleted then. */
+	if (path)
+		(void)tier_path_below(path, check->folder, &path);
+	return tier_handle_deleted(row->handle, row->handle_size, check->root_fd, path);
+}
+
 static int check_row(const struct check *check, const struct stub_row *row,
 		     struct error *err)
 {
@@ -201,8 +212,7 @@ static int check_row(const struct check *check, const struct stub_row *row,
 	int r;
 
 	r = tier_handle_open(check->root_fd, row->handle, row->handle_size, O_PATH, &fd);
-	if (r == -ESTALE &&
-	    tier_handle_deleted(row->handle, row->handle_size, row->path)) {
+	if (r == -ESTALE && was_deleted(check, row)) {
 		r = check->repair ? stub_table_remove(check->table, row, err) : 0;
 		tell(check, row->path, "it was deleted", check->repair && r == 0);
 		return r;

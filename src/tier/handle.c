@@ -76,9 +76,11 @@ int tier_handle_open(int mount_fd, const uint8_t *handle, size_t size, int flags
 	return 0;
 }
 
-bool tier_handle_deleted(const uint8_t *handle, size_t size, const char *path)
+bool tier_handle_deleted(const uint8_t *handle, size_t size, int folder_fd,
+			 const char *path)
 {
-	autoclose int fd = path ? open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+	autoclose int fd =
+		path ? openat(folder_fd, path, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
 	uint8_t found[STUB_HANDLE_MAX];
 	size_t found_size;
 

@@ -32,6 +32,8 @@ int tier_handle_get(int fd, uint8_t handle_out[STUB_HANDLE_MAX], size_t *size_ou
 int tier_handle_open(int mount_fd, const uint8_t *handle, size_t size, int flags,
 		     int *fd_out);
 
-/* Whether a file that tier_handle_open() calls stale was deleted, as far as @path tells, where
- * it was last: there is nothing there now, or another file. NULL: nowhere. */
-bool tier_handle_deleted(const uint8_t *handle, size_t size, const char *path);
+/* Whether a file that tier_handle_open() calls stale was deleted, as far as @path tells (in the
+ * folder @folder_fd unless absolute), where it was last: there is nothing there now, or another
+ * file. NULL: nowhere. */
+bool tier_handle_deleted(const uint8_t *handle, size_t size, int folder_fd,
+			 const char *path);

@@ -13,6 +13,7 @@
 #include "tier/marker_scan.h"
 #include "tier/recall.h"
 #include "tier/tier.h"
+#include "tier/tier_list.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,9 +36,15 @@ static int take_back(struct tier *tier, int group, const struct stub_row *row,
 
 /* Its row stays all the same, until `tier check --repair`: an older state of the file system
  * may come back, and costs nothing until then. */
-static bool was_deleted(const struct stub_row *row)
+static bool was_deleted(const struct tier *tier, const struct stub_row *row)
 {
-	return tier_handle_deleted(row->handle, row->handle_size, row->path);
+	const char *rest = NULL;
+
+	/* That of another tier with the same table is judged when it is that tier's turn,
+	 * since the path may lead to a cover. */
+	if (row->path && !tier_path_below(row->path, tier->folder, &rest))
+		return true;
+	return tier_handle_deleted(row->handle, row->handle_size, tier->root_fd, rest);
 }
 
 static int mark_row(struct tier *tier, int group, const struct stub_row *row,
@@ -47,7 +54,7 @@ static int mark_row(struct tier *tier, int group, const struct stub_row *row,
 	int r;
 
 	r = tier_handle_open(tier->root_fd, row->handle, row->handle_size, O_PATH, &fd);
-	if (r == -ESTALE && was_deleted(row))
+	if (r == -ESTALE && was_deleted(tier, row))
 		return 0;
 	if (r < 0)
 		return error_set_errno(err, r, "open by handle");
@@ -65,7 +72,7 @@ static int recover_row(struct tier *tier, int group, const struct stub_row *row,
 	if (row->state != STUB_PREPARED)
 		return 0;
 	r = take_back(tier, group, row, err);
-	return r == -ESTALE && was_deleted(row) ? 0 : r;
+	return r == -ESTALE && was_deleted(tier, row) ? 0 : r;
 }
 
 static int visit_rows(struct tier *tier, int group,
