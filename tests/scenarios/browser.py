@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 
-PATIENCE = 60  # seconds; only a browser that hangs ever gets there
+from program import PATIENCE
 
 
 def find_browser():
@@ -179,7 +179,7 @@ class Browser:
         os.close(self.write_fd)
         os.close(self.read_fd)
         try:
-            self.process.wait(10)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

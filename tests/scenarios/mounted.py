@@ -14,9 +14,7 @@ import subprocess
 import tempfile
 import time
 
-from program import CODES, DONE, NEVER_SAID
-
-PATIENCE = 60  # seconds; only a mount that hangs ever gets there
+from program import CODES, DONE, NEVER_SAID, PATIENCE
 
 DAMAGE = re.compile(r"(?:warning|error): (?P<volume>\S+): offset (?P<offset>\d+): "
                     r"(?:damaged |(?P<size>\d+) bytes of )(?P<kind>content|table page) of "
@@ -30,6 +28,12 @@ def until(condition, what):
         assert time.monotonic() < end, f'{what}: not within {PATIENCE} s'
         time.sleep(0.005)
     return result
+
+
+def unmount(path):
+    """As umount(8) does, but whoever was there a moment ago may need one more to leave."""
+    until(lambda: subprocess.run(['umount', path], check=False,
+                                 stderr=subprocess.DEVNULL).returncode == 0, f'umount {path}')
 
 
 def is_mounted(path):

@@ -20,6 +20,7 @@ import time
 
 MEASURED = pathlib.Path(__file__).with_name('measured.py')
 TIMEOUT = 600  # seconds; only a program that hangs ever gets there
+PATIENCE = 300  # seconds for what should take moments, on however busy a machine
 KILLED = -signal.SIGKILL
 
 DONE, FAILED, USAGE, PARTIAL, LOST = 0, 1, 2, 3, 4

@@ -3,10 +3,12 @@
 or broken; kills between the copies; catching up; reading and rebuilding from what is left."""
 import os
 import shutil
+import subprocess
 
 import pytest
 
 from history import History, check_commits, copy_of
+from mounted import unmount
 from program import DONE, FAILED, KILLED, PARTIAL, Archive, remove
 from trees import MIB, assert_same, make_small_tree, snapshot, write_file
 
@@ -257,7 +259,6 @@ def test_a_kill_in_catching_up_is_gone_on_from(program, tmp_path, seed, rng, cou
 @pytest.mark.skipif(os.geteuid() != 0, reason='mounting takes root')
 @pytest.mark.parametrize('least', [1, 2])
 def test_a_place_that_is_full_fails_alone(program, tmp_path, seed, rng, least):
-    import subprocess
     places = Places(program, tmp_path, seed, **{'volume.min_copies': least})
     if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', places.second],
                       check=False).returncode:
@@ -275,7 +276,7 @@ def test_a_place_that_is_full_fails_alone(program, tmp_path, seed, rng, least):
         assert places.archive.dump() == before
         places.check()
     finally:
-        subprocess.run(['umount', places.second], check=True)
+        unmount(places.second)
 
 
 def test_damage_of_both_copies_in_different_places_loses_nothing(places, rng):

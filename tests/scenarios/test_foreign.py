@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from history import History, check_commits
-from program import DONE, FAILED, LOST, PARTIAL, Archive
+from program import DONE, FAILED, LOST, PARTIAL, PATIENCE, Archive
 from trees import MIB, assert_same, make_small_tree, snapshot, write_file
 from volume_map import read_stripes, write_at
 
@@ -198,7 +198,7 @@ def test_flipped_bits_in_the_catalog_never_give_wrong_bytes(history, tmp_path, r
             bad[position] ^= 1 << rng.randrange(8)
         archive.forget_catalog()
         write_file(archive.catalog, bad)
-        archive.restore(tmp_path / 'back', expect=None, timeout=60)
+        archive.restore(tmp_path / 'back', expect=None, timeout=PATIENCE)
         back = tmp_path / 'back/tree'
         if back.exists():
             state = history.states[-1]

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from history import check_commits
+from mounted import unmount
 from program import Archive, FAILED
 from trees import make_small_tree, snapshot, write_file
 
@@ -39,7 +40,7 @@ def disk(request, tmp_path):
     except FileNotFoundError as err:
         pytest.skip(str(err))
     yield folder
-    subprocess.run(['umount', folder], check=True)
+    unmount(folder)
 
 
 def fill(disk, free):

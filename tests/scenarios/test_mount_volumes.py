@@ -311,6 +311,12 @@ def small_disk(tmp_path):
         subprocess.run(['umount', '-l', folder], check=True)
 
 
+def make_read_only(disk):
+    """Once nobody writes there any more."""
+    until(lambda: subprocess.run(['mount', '-o', 'remount,ro', disk], check=False,
+                                 stderr=subprocess.DEVNULL).returncode == 0, 'remount')
+
+
 def punch(path, offset, size):
     """Make a hole: it reads as zeroes, and to be filled again it needs space."""
     subprocess.run(['fallocate', '--punch-hole', '--offset', str(offset), '--length', str(size),
@@ -363,7 +369,7 @@ def test_a_read_only_disk_takes_no_repair_and_still_is_read(program, mount, smal
     place = Places(archive, '/tree/file').of('leaf')
     write_at(archive.volume, *noise(place))
     before = digest(archive.volume)
-    subprocess.run(['mount', '-o', 'remount,ro', disk], check=True)
+    make_read_only(disk)
     mnt = mount(archive)
     with Readers(mnt / 'tree/file', content) as readers:
         readers.more()
@@ -390,12 +396,11 @@ def test_a_disk_that_becomes_read_only_while_it_is_read(program, mount, small_di
     os.symlink(disk / 'volumes', archive.path / 'volumes')
     mnt = mount(archive, '--cache', '1MiB')
     with Readers(mnt / 'tree/file', content) as readers:
-        until(lambda: subprocess.run(['mount', '-o', 'remount,ro', disk], check=False,
-                                     stderr=subprocess.DEVNULL).returncode == 0, 'remount')
+        make_read_only(disk)
         readers.more()
     subprocess.run(['mount', '-o', 'remount,rw', disk], check=True)
     write_at(archive.volume, *noise(place))
-    subprocess.run(['mount', '-o', 'remount,ro', disk], check=True)
+    make_read_only(disk)
     forget(mnt / 'tree/file')
     assert sequential(mnt / 'tree/file') == content
     assert [repair.written for repair in mnt.repairs()] == [False]

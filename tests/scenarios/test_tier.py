@@ -13,9 +13,9 @@ import threading
 
 import pytest
 
-from mounted import until
-from program import DONE, FAILED, KILLED, PARTIAL, have
-from tiering import MARKER, PATIENCE, Readers, Tier, patiently, run, sha256
+from mounted import unmount, until
+from program import DONE, FAILED, KILLED, PARTIAL, PATIENCE, have
+from tiering import MARKER, Readers, Tier, patiently, run, sha256
 
 ERRORS = {'EAGAIN', 'EIO', 'EBUSY', 'ENOSPC', 'EPERM'}
 
@@ -198,11 +198,6 @@ def test_programs_run_from_stubs(tier):
     shutil.copy('/bin/echo', path)
     tier.stub(path)
     assert run(path, 'hello').stdout == b'hello\n'
-
-
-def unmount(place):
-    """The guard holds what was opened for a moment after it has let the reader go on."""
-    until(lambda: run('umount', place, check=False).returncode == 0, f'umount {place}')
 
 
 def test_other_mounts_show_no_zeroes(tier, tmp_path, rng):

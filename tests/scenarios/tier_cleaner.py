@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-PATIENCE = 50  # seconds, before mounts are taken away that somebody uses
+PATIENCE = 250  # seconds, before mounts are taken away that somebody uses
 
 
 def holders(state, *words):

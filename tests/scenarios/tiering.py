@@ -18,9 +18,8 @@ import pytest
 
 import tier_cleaner
 from mounted import until
-from program import BUSY, DONE, FAILED, KILLED, Archive, Run, have
+from program import BUSY, DONE, FAILED, KILLED, PATIENCE, Archive, Run, have
 
-PATIENCE = 60  # seconds
 MARKER = 'trusted.blockframe.stub'
 MEMORY = '/dev/shm'
 ROOM = 1 << 30  # bytes that the image and what is in the state folder take at most
