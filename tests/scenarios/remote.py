@@ -10,8 +10,7 @@ import socket
 import threading
 import urllib.parse
 
-from mounted import PATIENCE
-from program import Archive
+from program import PATIENCE, Archive
 
 
 class Remote(Archive):
@@ -122,10 +121,11 @@ class Between:
 
 
 class Cable:
-    """A port that leads to another one, until it is cut. Use it as a context."""
+    """A port that leads to a server, until it is cut or led to another one. (A port of a server
+    that has ended may be anybody's.) Use it as a context."""
 
-    def __init__(self, host, port):
-        self.target = host, port
+    def __init__(self, server):
+        self.lead_to(server)
         self.whole = True
         self.sockets = set()
         self.lock = threading.Lock()
@@ -161,6 +161,9 @@ class Cable:
                     self.sockets |= {client, server}
                 for pair in (client, server, False), (server, client, True):
                     threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def lead_to(self, server):
+        self.target = server.host, server.port
 
     def cut(self):
         self.whole = False

@@ -13,9 +13,7 @@ import urllib.parse
 from pathlib import Path
 
 from mounted import DAMAGE, Mount, Repair, until
-from program import DONE, NEVER_SAID
-
-PATIENCE = 60  # seconds; only a server that hangs ever gets there
+from program import DONE, NEVER_SAID, PATIENCE
 
 # What an access line says of a request.
 ACCESS = re.compile(r'info: (?P<client>\S+) "(?P<method>\S+) (?P<target>.*)" (?P<status>\d+) '
@@ -61,13 +59,13 @@ def quote(path):
 class Server:
     """A server in the foreground of its own process. Use it as a context."""
 
-    def __init__(self, archive, folder, *args, settings=None, env=None, port='0',
+    def __init__(self, archive, folder, *args, settings=None, env=None,
                  scheme='http', **options):
         self.archive = archive
         self.log_file = Path(tempfile.mkstemp('.log', 'serve-', folder)[1])
         environment = {'BLOCKFRAME_' + key.upper().replace('.', '_'): str(value)
                        for key, value in (settings or {}).items()}
-        self.run = archive.start('serve', '-p', port, '--log', self.log_file, *args,
+        self.run = archive.start('serve', '-p', '0', '--log', self.log_file, *args,
                                  env={**environment, **(env or {})}, **options)
         Mount.pids.add(self.pid)  # it is no mount that nobody judges
         self.ended = False
@@ -90,7 +88,14 @@ class Server:
 
     @property
     def requests(self):
+        """What the log says of requests. It says so when they have ended, which is after the
+        client has the last byte, and in any order."""
         return [match.groupdict() for match in ACCESS.finditer(self.log)]
+
+    def asked(self, target, number=1):
+        """Those for @target, once there are so many."""
+        of_target = lambda: [r for r in self.requests if r['target'] == target]
+        return until(lambda: len(of_target()) >= number and of_target(), f'requests for {target}')
 
     def repairs(self):
         return [Repair(match) for match in DAMAGE.finditer(self.log)]
@@ -137,9 +142,10 @@ class Server:
         return reply.body
 
     def socket(self, data=b''):
-        """A plain connection, on which @data was sent."""
+        """A plain connection, on which @data was sent, or as much of it as the server took."""
         sock = socket.create_connection((self.host, self.port), timeout=PATIENCE)
-        sock.sendall(data)
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            sock.sendall(data)
         return sock
 
     def raw(self, data):

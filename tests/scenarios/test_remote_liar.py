@@ -60,7 +60,7 @@ def between(world):
 
 @pytest.fixture
 def remote(world, between, tmp_path):
-    return Remote(world.program, between.url, tmp_path / 'home', '--tofu', '--timeout', '5')
+    return Remote(world.program, between.url, tmp_path / 'home', '--tofu', '--timeout', '60')
 
 
 def flip(body, rng):
@@ -246,7 +246,7 @@ def test_hints_that_are_lies_hide_at_most_what_was(world, between, remote, rng, 
 
 
 def test_a_mount_gives_errors_and_goes_on_with_the_truth(world, between, tmp_path, mount, rng):
-    mnt = mount(Remote(world.program, between.url, tmp_path / 'home', '--timeout', '5'), '--tofu')
+    mnt = mount(Remote(world.program, between.url, tmp_path / 'home', '--timeout', '60'), '--tofu')
     between.lie = only(FRAMES, lambda status, headers, body: (status, headers, flip(body, rng)))
     assert refused((mnt / 'tree/random').read_bytes) == errno.EIO
     assert "'tree/random': byte 0" in mnt.log
