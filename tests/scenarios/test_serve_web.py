@@ -445,8 +445,8 @@ def test_films_are_sought_by_ranges(program, serve, browser, tmp_path, pictures)
             v.onseeked = () => done(v.currentTime); v.currentTime = 10; })''') == 10
         page.until('document.querySelector("video").readyState >= 2')
         page.screenshot(pictures('film'))
-    asked = {r['status'] for r in server.requests if '/stream/top/' + name in r['target']}
-    assert asked == {'206'}
+    asked = lambda: {r['status'] for r in server.requests if '/stream/top/' + name in r['target']}
+    assert until(asked, 'the end of a request') == {'206'}
 
 
 @pytest.mark.slow_under_sanitizers
