@@ -125,11 +125,12 @@ def test_a_folder_that_is_listed_while_commits_change_it(archive, mount, tmp_pat
             for n in range(turn * 10, number, 100):
                 (tree / f'folder/{n:06d}').unlink()
                 write_file(f'{tree}/folder/{n:06d}-new', b'x')
+            before = len(listings)
             archive.commit(tree)
+            until(lambda: len(listings) > before, 'a listing')
     finally:
         ended.set()
         thread.join()
-    assert len(listings) > 1
     for listing in listings:
         assert len(listing) == len(set(listing)) and steady <= set(listing)
     until(lambda: sorted(os.listdir(mnt / 'tree/folder')) == sorted(os.listdir(tree / 'folder')),
@@ -251,7 +252,7 @@ def test_what_is_read_again_is_not_read_from_the_medium_again(full, mount, files
     assert sequential(mnt / 'tree/text') == files['text']
     before = read_from_volumes(mnt)
     assert sequential(mnt / 'tree/text') == files['text']  # the kernel has it
-    assert read_from_volumes(mnt) == before
+    assert read_from_volumes(mnt) - before <= MIB  # what was read ahead may have come last
 
 
 @pytest.mark.main

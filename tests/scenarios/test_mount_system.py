@@ -134,6 +134,7 @@ SAMBA = '''
 
 
 def free_port():
+    """Nobody else's now; the next moment it may be."""
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
         return s.getsockname()[1]
@@ -143,15 +144,22 @@ class Share:
     """A folder that smbd shows on a port of its own."""
 
     def __init__(self, path, folder):
+        self.path = path
         self.folder = folder
-        self.port = free_port()
+        self.starts = 0
         folder.mkdir()
         self.settings = folder / 'smb.conf'
-        self.settings.write_text(SAMBA.format(path=path, folder=folder, port=self.port))
+        self.start()
+
+    def start(self):
+        self.starts += 1
+        assert self.starts < 10, 'smbd ends each time'
+        self.port = free_port()
+        self.settings.write_text(SAMBA.format(path=self.path, folder=self.folder, port=self.port))
         self.server = subprocess.Popen(
             ['smbd', '--foreground', '--no-process-group', '-s', self.settings],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True)  # it ends with all of its process group
+            start_new_session=True)
 
     def run(self, commands, check=True):
         return subprocess.run(
@@ -161,7 +169,8 @@ class Share:
 
     def wait(self):
         def answers():
-            assert self.server.poll() is None, 'smbd has ended'
+            if self.server.poll() is not None:  # somebody else has got the port
+                self.start()
             return self.run('ls', check=False).returncode == 0
         until(answers, 'smbd')
 
@@ -169,9 +178,14 @@ class Share:
         return self
 
     def __exit__(self, *_):
+        """Nobody is in the folder any more: those that it has started end after it, and are
+        ours then (mounted.adopt_mounts)."""
         with contextlib.suppress(ProcessLookupError):
-            self.server.send_signal(signal.SIGTERM)
+            os.killpg(self.server.pid, signal.SIGTERM)
         self.server.wait()
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.waitpid(-self.server.pid, 0)
 
 
 @pytest.fixture
