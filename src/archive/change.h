@@ -30,6 +30,7 @@ struct change {
 	unsigned waiting;  /* for content: it is settled at 0 */
 	bool failed;       /* was reported, and is left out */
 	bool forced;       /* a new version even if nothing changed */
+	bool carried;      /* its content is known, and was not read */
 	struct change *next;
 };
 

@@ -16,6 +16,7 @@
 #include "archive/commit_verify.h"
 #include "archive/content_writer.h"
 #include "archive/entry_writer.h"
+#include "archive/known_content.h"
 #include "archive/volume_set.h"
 #include "archive/walk.h"
 #include "base/config.h"
@@ -78,6 +79,7 @@ static int make_writers(struct commit *commit, struct error *err)
 		.session = commit->session,
 		.monitor = &commit->monitor,
 		.summary = commit->summary,
+		.known = commit->options->known,
 	};
 	int r;
 
@@ -135,18 +137,26 @@ static int prepare(struct commit *commit, struct error *err)
 }
 
 /* What a dry run knows of an entry. */
-static void count_entry(struct commit_summary *summary, const struct walk_entry *entry)
+static void count_entry(const struct commit *commit, const struct walk_entry *entry)
 {
+	struct commit_summary *summary = commit->summary;
+	struct hash hash;
+	bool known;
+
 	if (entry->state == WALK_GONE) {
 		summary->deleted_files += !entry->was_folder;
 		return;
 	}
 	if (S_ISDIR(entry->stat.st_mode))
 		return;
-	if (S_ISREG(entry->stat.st_mode))
+	known = known_content_find(commit->options->known, entry->parent->fd, entry->name,
+				   &entry->stat, &hash);
+	if (S_ISREG(entry->stat.st_mode) && !known)
 		summary->read_size += (uint64_t)entry->stat.st_size;
 	if (entry->state == WALK_NEW)
 		summary->new_files++;
+	else if (known)
+		summary->unchanged_files++;
 	else
 		summary->changed_files++;
 }
@@ -170,7 +180,7 @@ static int take_tree(struct commit *commit, const struct ready_source *source,
 		if (commit->entries)
 			r = entry_writer_take(commit->entries, &entry, source, err);
 		else
-			count_entry(commit->summary, &entry);
+			count_entry(commit, &entry);
 		if (r < 0)
 			return r;
 	}

@@ -21,6 +21,7 @@
 
 struct archive;
 struct error;
+struct known_content;
 
 struct commit_source {
 	const char *path;        /* file or folder; NULL: the stream below */
@@ -41,6 +42,8 @@ struct commit_options {
 	bool exclude_caches;  /* of a folder with a valid CACHEDIR.TAG, keep only that */
 	bool one_file_system; /* keep mount points as empty folders */
 	bool read_all;        /* read files that look unchanged, too */
+
+	const struct known_content *known; /* files that need not be read; may be NULL */
 
 	bool dry_run; /* look, count and compare attributes; read and write nothing */
 	bool verify;  /* read everything that is new back from the volumes */

@@ -15,6 +15,7 @@
 #include "archive/attributes.h"
 #include "archive/compare_entry.h"
 #include "archive/compare_queue.h"
+#include "archive/known_content.h"
 #include "archive/own_folders.h"
 #include "archive/source_file.h"
 #include "base/error.h"
@@ -310,17 +311,18 @@ static int find_place(struct compare *compare, const uint8_t *key, size_t key_si
 	return 0;
 }
 
-/* Compare a file's content on a worker; its other @attributes are known. */
+/* Compare a file's content on a worker; its other @attributes are known. If it is @known, too,
+ * only the archive's side is read. */
 static int queue_content(struct compare *compare, const struct place *place,
-			 const struct manifest *manifest, unsigned attributes,
+			 const struct manifest *manifest, bool known, unsigned attributes,
 			 struct error *err)
 {
 	const struct bytes *key = &manifest->key;
 	char *path;
-	int fd;
+	int fd = -1;
 	int r;
 
-	r = source_file_open(place->dirfd, place->name, &fd);
+	r = known ? 0 : source_file_open(place->dirfd, place->name, &fd);
 	if (r < 0)
 		return unreadable(compare, key->data, key->size, r, "open", err);
 	if (key_to_path(key->data, key->size, &path) < 0) {
@@ -336,14 +338,21 @@ static int compare_place(struct compare *compare, const struct place *place,
 {
 	const struct bytes *key = &manifest->key;
 	unsigned attributes = 0;
+	struct hash hash;
+	bool known;
 	int r;
 
-	r = compare_entry(manifest, place->dirfd, place->name, &place->stat, &attributes);
+	known = known_content_find(compare->options->known, place->dirfd, place->name,
+				   &place->stat, &hash);
+	r = compare_entry(manifest, place->dirfd, place->name, &place->stat, known,
+			  &attributes);
+	if (known && manifest->type == ENTRY_FILE && !hash_equal(&hash, &manifest->hash))
+		attributes |= COMPARE_CONTENT;
 	if (r < 0)
 		r = unreadable(compare, key->data, key->size, r, "read attributes", err);
 	else if (manifest->type == ENTRY_FILE && compare->options->content &&
 		 !(attributes & (COMPARE_TYPE | COMPARE_SIZE)))
-		r = queue_content(compare, place, manifest, attributes, err);
+		r = queue_content(compare, place, manifest, known, attributes, err);
 	else
 		r = found(compare, COMPARE_CHANGED, key->data, key->size, attributes,
 			  NULL, err);

@@ -19,6 +19,7 @@
 
 struct archive;
 struct error;
+struct known_content;
 
 enum compare_kind {
 	COMPARE_NEW,        /* only on disk; stands for everything below it */
@@ -58,6 +59,7 @@ struct compare_options {
 	uint64_t at;      /* commit, or VERSION_CURRENT */
 	const char *disk; /* what to compare with; a symlink is not followed */
 	bool content;     /* and every byte of files of the same size */
+	const struct known_content *known; /* files that need not be read; may be NULL */
 	const atomic_bool *cancel;
 	/* Called in the order of keys, but for COMPARE_NEW, which comes when its folder is
 	 * done; from the caller's thread. */

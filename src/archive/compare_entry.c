@@ -49,7 +49,7 @@ static bool xattrs_equal(const struct manifest *manifest, const struct xattrs *f
 }
 
 static int compare_xattrs(const struct manifest *manifest, int dirfd, const char *name,
-			  unsigned *attributes)
+			  bool known, unsigned *attributes)
 {
 	struct xattrs found = { 0 };
 	int r;
@@ -57,6 +57,8 @@ static int compare_xattrs(const struct manifest *manifest, int dirfd, const char
 	r = xattrs_read_at(dirfd, name, &found);
 	if (r < 0)
 		return r;
+	if (known)
+		xattrs_drop(&found, XATTR_STUB);
 	if (!xattrs_equal(manifest, &found))
 		*attributes |= COMPARE_XATTRS;
 	xattrs_done(&found);
@@ -99,7 +101,7 @@ static unsigned compare_stat(const struct manifest *manifest, const struct stat 
 }
 
 int compare_entry(const struct manifest *manifest, int dirfd, const char *name,
-		  const struct stat *stat, unsigned *attributes_out)
+		  const struct stat *stat, bool known, unsigned *attributes_out)
 {
 	unsigned attributes;
 	int r = 0;
@@ -112,7 +114,7 @@ int compare_entry(const struct manifest *manifest, int dirfd, const char *name,
 	if (manifest->type == ENTRY_SYMLINK)
 		r = compare_target(manifest, dirfd, name, &attributes);
 	if (r == 0)
-		r = compare_xattrs(manifest, dirfd, name, &attributes);
+		r = compare_xattrs(manifest, dirfd, name, known, &attributes);
 	if (r < 0)
 		return r;
 	*attributes_out = attributes;

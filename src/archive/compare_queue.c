@@ -138,7 +138,7 @@ static int compare_some(struct compare_job *job, struct compare_worker *worker,
 		note_lost(job, offset, end - offset);
 		return 0;
 	}
-	if (r < 0 || job->differs)
+	if (r < 0 || job->differs || job->fd < 0)
 		return r;
 	return compare_disk(job, archived, archived + FRAME_SIZE_MAX, offset,
 			    (size_t)(end - offset), err);

@@ -19,7 +19,8 @@ void compare_queue_free(struct compare_queue *queue);
 DEFINE_AUTOPTR(compare_queue);
 
 /* Compare the content of file @fd (taken over) with @manifest's, and report that together
- * with the @attributes that differ already. @path is taken over. */
+ * with the @attributes that differ already; with -1, only whether that is lost. @path is taken
+ * over. */
 int compare_queue_content(struct compare_queue *queue, char *path, int fd,
 			  const struct manifest *manifest, unsigned attributes,
 			  struct error *err);

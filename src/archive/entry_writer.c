@@ -9,6 +9,7 @@
  * first name's manifest when its turn comes; by then that one is in the catalog.
  *
  * What looks changed may turn out to be the same when it was read; then nothing is written.
+ * A file whose content somebody vouches for (archive/known_content.h) is not even read.
  */
 #include "archive/entry_writer.h"
 
@@ -18,6 +19,7 @@
 #include "archive/commit_session.h"
 #include "archive/commit_source.h"
 #include "archive/content_writer.h"
+#include "archive/known_content.h"
 #include "archive/link_table.h"
 #include "archive/xattrs.h"
 #include "base/clock.h"
@@ -93,26 +95,33 @@ static void tell(struct entry_writer *writer, const struct change *change,
 	monitor_problem(writer->options.monitor, problem, path ? path : "?", err);
 }
 
+/* Move the content out of @from. */
+static void move_content(struct manifest *manifest, struct manifest *from)
+{
+	manifest->size = from->size;
+	manifest->hash = from->hash;
+	manifest->pack = from->pack;
+	manifest->segments = take_ptr(from->segments);
+	manifest->segment_count = from->segment_count;
+	manifest->segment_pages = take_ptr(from->segment_pages);
+	manifest->segment_page_count = from->segment_page_count;
+	manifest->holes = take_ptr(from->holes);
+	manifest->hole_count = from->hole_count;
+
+	from->segment_count = 0;
+	from->segment_page_count = 0;
+	from->hole_count = 0;
+}
+
 /* Move what all names of an inode share out of @first. */
 static void share_inode(struct manifest *manifest, struct manifest *first)
 {
+	move_content(manifest, first);
 	manifest->link = first->link;
-	manifest->size = first->size;
-	manifest->hash = first->hash;
-	manifest->pack = first->pack;
-	manifest->segments = take_ptr(first->segments);
-	manifest->segment_count = first->segment_count;
-	manifest->segment_pages = take_ptr(first->segment_pages);
-	manifest->segment_page_count = first->segment_page_count;
-	manifest->holes = take_ptr(first->holes);
-	manifest->hole_count = first->hole_count;
 	manifest->xattrs = take_ptr(first->xattrs);
 	manifest->xattr_count = first->xattr_count;
 
 	first->link = (struct bytes){ 0 };
-	first->segment_count = 0;
-	first->segment_page_count = 0;
-	first->hole_count = 0;
 	first->xattr_count = 0;
 }
 
@@ -172,6 +181,24 @@ static int put(struct entry_writer *writer, struct change *change, struct error 
 	return 0;
 }
 
+/* What was carried over has been moved to the archive and back, maybe, which changes the time
+ * of the last change, and nothing else. */
+static bool is_unchanged(struct change *change)
+{
+	bool carried = change->carried || (change->link && change->link->carried);
+	struct manifest *manifest = &change->manifest;
+	struct entry_time time = manifest->ctime;
+	bool same;
+
+	if (!change->previous || change->forced)
+		return false;
+	if (carried)
+		manifest->ctime = change->previous->ctime;
+	same = manifest_same(change->previous, manifest);
+	manifest->ctime = time;
+	return same;
+}
+
 /* A settled change goes into the commit. */
 static int emit(struct entry_writer *writer, struct change *change, struct error *err)
 {
@@ -187,8 +214,7 @@ static int emit(struct entry_writer *writer, struct change *change, struct error
 		r = resolve_link(writer, change, err);
 	if (r <= 0)
 		return r;
-	if (change->previous && !change->forced &&
-	    manifest_same(change->previous, manifest)) {
+	if (is_unchanged(change)) {
 		if (manifest->type != ENTRY_DIRECTORY)
 			writer->options.summary->unchanged_files++;
 		return 0;
@@ -296,6 +322,63 @@ static int set_link(struct manifest *manifest)
 	return 0;
 }
 
+/* Content with this hash and size, in the entry's last version or anywhere: 1, or 0. */
+static int find_content(struct entry_writer *writer, const struct change *change,
+			const struct hash *hash, uint64_t size, struct manifest *from,
+			struct error *err)
+{
+	const struct manifest *previous = change->previous;
+	const struct bytes *key = &change->manifest.key;
+	struct version_row row = { 0 };
+	int r;
+
+	if (previous && previous->type == ENTRY_FILE && previous->size == size &&
+	    hash_equal(&previous->hash, hash))
+		r = catalog_get_version(writer->catalog, key->data, key->size,
+					VERSION_CURRENT, &row, err);
+	else
+		r = catalog_find_content(writer->catalog, hash, size, &row, err);
+	if (r == 0)
+		r = manifest_decode(row.line, row.line_size, from, err);
+	version_row_done(&row);
+	if (r == CATALOG_END)
+		return 0;
+	return r < 0 ? r : 1;
+}
+
+/* A file whose content is known is not opened: 1; else 0. */
+static int carry_over(struct entry_writer *writer, struct change *change,
+		      const struct walk_entry *entry, struct error *err)
+{
+	uint64_t size = (uint64_t)entry->stat.st_size;
+	struct manifest from = { 0 };
+	struct xattrs xattrs = { 0 };
+	struct hash hash;
+	int r;
+
+	if (known_content_find(writer->options.known, entry->parent->fd, entry->name,
+			       &entry->stat, &hash) == 0)
+		return 0;
+	r = find_content(writer, change, &hash, size, &from, err);
+	if (r <= 0)
+		return r;
+	/* If it was opened meanwhile they are others, but no less true. */
+	if (xattrs_read_at(entry->parent->fd, entry->name, &xattrs) < 0) {
+		manifest_done(&from);
+		return 0;
+	}
+	xattrs_drop(&xattrs, XATTR_STUB);
+	move_content(&change->manifest, &from);
+	manifest_done(&from);
+	change->carried = true;
+	if (change->link)
+		change->link->carried = true;
+	monitor_advance(writer->options.monitor, 1, size);
+	r = content_writer_entry(writer->options.content, change, &entry->stat, &xattrs,
+				 err);
+	return r < 0 ? r : 1;
+}
+
 static int take_file(struct entry_writer *writer, struct change *change,
 		     const struct walk_entry *entry, struct error *err)
 {
@@ -312,6 +395,9 @@ static int take_file(struct entry_writer *writer, struct change *change,
 	}
 	if (link)
 		return take_link(writer, change, link, entry, err);
+	r = carry_over(writer, change, entry, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	return content_writer_file(writer->options.content, change, entry->parent,
 				   entry->name, &entry->stat, err);
 }

@@ -14,13 +14,15 @@ struct commit_summary;
 struct content_writer;
 struct entry_writer;
 struct error;
+struct known_content;
 struct ready_source;
 
 struct entry_writer_options {
 	struct commit_session *session; /* borrowed, like all here */
 	struct content_writer *content;
 	struct commit_monitor *monitor;
-	struct commit_summary *summary; /* its counts of files are kept */
+	struct commit_summary *summary;    /* its counts of files are kept */
+	const struct known_content *known; /* may be NULL */
 };
 
 int entry_writer_new(const struct entry_writer_options *options,

@@ -20,6 +20,7 @@ struct stat;
 struct link {
 	struct bytes key; /* of its first name */
 	bool failed;      /* that name could not be read */
+	bool carried;     /* its content is known, and was not read */
 	unsigned users;   /* the table, while it is in there, and changes */
 
 	/* The table's. */

@@ -49,13 +49,35 @@ static ssize_t get(const struct subject *subject, const char *name, void *data,
 	return r < 0 ? -errno : r;
 }
 
+static bool is_named(const struct manifest_xattr *xattr, const char *name)
+{
+	return xattr->name.size == strlen(name) &&
+	       memcmp(xattr->name.data, name, strlen(name)) == 0;
+}
+
 bool xattrs_have(const struct xattrs *xattrs, const char *name)
 {
 	for (size_t i = 0; i < xattrs->count; i++)
-		if (xattrs->items[i].name.size == strlen(name) &&
-		    memcmp(xattrs->items[i].name.data, name, strlen(name)) == 0)
+		if (is_named(&xattrs->items[i], name))
 			return true;
 	return false;
+}
+
+void xattrs_drop(struct xattrs *xattrs, const char *name)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < xattrs->count; i++) {
+		struct manifest_xattr *item = &xattrs->items[i];
+
+		if (!is_named(item, name)) {
+			xattrs->items[kept++] = *item;
+			continue;
+		}
+		free(item->name.data);
+		free(item->value.data);
+	}
+	xattrs->count = kept;
 }
 
 void xattrs_done(struct xattrs *xattrs)

@@ -27,5 +27,7 @@ int xattrs_read_at(int dirfd, const char *name, struct xattrs *xattrs_out);
  * are holes. */
 #define XATTR_STUB "trusted.blockframe.stub"
 bool xattrs_have(const struct xattrs *xattrs, const char *name);
+/* Leave @name out, if it is there. */
+void xattrs_drop(struct xattrs *xattrs, const char *name);
 
 void xattrs_done(struct xattrs *xattrs);

@@ -13,6 +13,7 @@
 #include "archive/protect.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "tier/known_stubs.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -122,7 +123,9 @@ static enum exit_code run(struct invocation *invocation)
 	struct commit_options options = { 0 };
 	struct commit_request request = { 0 };
 	autoptr(archive) archive = NULL;
+	autoptr(known_stubs) stubs = NULL;
 	struct error err = { 0 };
+	struct hash id;
 	enum exit_code code;
 	int r;
 
@@ -133,6 +136,11 @@ static enum exit_code run(struct invocation *invocation)
 	if (code != CODE_DONE)
 		return code;
 	r = commit_request_make(&request, invocation, archive, &options, &err);
+	archive_id(archive, &id);
+	if (r == 0)
+		r = known_stubs_new(invocation->config.tier.state, &id, &stubs, &err);
+	if (r == 0)
+		options.known = known_stubs_content(stubs);
 	code = r < 0 ? fail(r, &err) : commit(invocation, archive, &options);
 	commit_request_done(&request);
 	if ((code == CODE_DONE || code == CODE_PARTIAL) && !options.dry_run &&

@@ -16,6 +16,7 @@
 #include "base/size.h"
 #include "base/text.h"
 #include "catalog/history.h"
+#include "tier/known_stubs.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -262,15 +263,21 @@ static int compare(struct diff *diff, struct archive *archive, uint64_t at,
 		.progress = show_progress,
 		.context = diff,
 	};
+	autoptr(known_stubs) stubs = NULL;
 	autofree char *disk = NULL;
+	struct hash id;
 	int r;
 
-	r = absolute_path(path, &disk, err);
+	archive_id(archive, &id);
+	r = known_stubs_new(diff->invocation->config.tier.state, &id, &stubs, err);
+	if (r == 0)
+		r = absolute_path(path, &disk, err);
 	if (r == 0)
 		r = find_entry(diff->invocation, archive, at, disk, &options.key, err);
 	if (r < 0)
 		return r;
 	options.disk = disk;
+	options.known = known_stubs_content(stubs);
 	progress_init(&diff->progress, diff->invocation, "compared");
 	r = compare_run(archive, &options, summary, err);
 	progress_done(&diff->progress);

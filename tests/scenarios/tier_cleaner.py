@@ -45,6 +45,13 @@ def mounts_below(folder):
     return [place for place in reversed(places) if place.startswith(f'{folder}/')]
 
 
+def covers_below(folder):
+    """Those of the folder, too, from the topmost on."""
+    with open('/proc/self/mountinfo', encoding='utf-8', errors='surrogateescape') as mounts:
+        places = [line.split()[4] for line in mounts if ' - fuse.blockframe-cover ' in line]
+    return [place for place in reversed(places) if f'{place}/'.startswith(f'{folder}/')]
+
+
 def quietly(*command):
     return subprocess.run(command, check=False, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()

@@ -70,6 +70,18 @@ class Readers:
         return dict(reversed(line.split(' ', 1)) for line in out.decode().splitlines())
 
 
+class TierArchive(Archive):
+    """Its commands know of the tier."""
+
+    def __init__(self, tier, path):
+        super().__init__(tier.program, path)
+        self.environment = tier.environment
+
+    def run(self, *args, **options):
+        return super().run(*args, **{**options, 'env': {**self.environment,
+                                                        **options.get('env', {})}})
+
+
 class Tier:
     """Use it as a context. `hot` is the tier's folder."""
 
@@ -97,7 +109,7 @@ class Tier:
             stdin=subprocess.PIPE, cwd='/', start_new_session=True)
         try:
             self.make_file_system()
-            self.archive = Archive(self.program, self.base / 'archive').init()
+            self.archive = TierArchive(self, self.base / 'archive').init()
             self.add()
         except BaseException:
             self.__exit__()
@@ -170,10 +182,15 @@ class Tier:
     def kill(pids):
         tier_cleaner.kill(pids)
 
-    def kill_all(self):
-        until(lambda: self.kill(self.holders()) or not self.holders(), 'all to end')
-        # A process has no name any more while the kernel still closes its files.
-        until(self.unlocked, 'the locks')
+    def kill_all(self, keep_covers=False):
+        """End all processes. One that was being started may have laid a cover, which only tests
+        about covers want to see."""
+        # A process has no name any more while the kernel still closes its files, and one that
+        # was just being made may not have been seen.
+        until(lambda: self.kill(self.holders()) or not self.holders() and self.unlocked(),
+              'all to end')
+        for place in [] if keep_covers else tier_cleaner.covers_below(self.root):
+            run('umount', place)
 
     def unlocked(self):
         with contextlib.suppress(FileNotFoundError), open(self.state / 'holders', 'r+b') as file:
