@@ -4,6 +4,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -112,6 +113,54 @@ static void a_row_is_replaced_and_removed(void **state)
 	stub_row_done(&row);
 }
 
+#define WRITERS 8
+#define ROUNDS 20
+
+struct writer {
+	pthread_t thread;
+	struct stub_table *table;
+	uint8_t number;
+	int failures;
+};
+
+/* Leaves its last row. */
+static void *write_rows(void *argument)
+{
+	struct writer *writer = argument;
+	struct stub_row row = sample(writer->number);
+
+	for (int i = 0; i < ROUNDS; i++) {
+		writer->failures += stub_table_put(writer->table, &row, NULL) != 0;
+		if (i + 1 < ROUNDS)
+			writer->failures +=
+				stub_table_remove(writer->table, &row, NULL) != 0;
+	}
+	stub_row_done(&row);
+	return NULL;
+}
+
+static void many_threads_may_write_at_once(void **state)
+{
+	autoptr(stub_table) table = NULL;
+	struct writer writers[WRITERS];
+	uint64_t count, size;
+
+	(void)state;
+	assert_int_equal(stub_table_open(path, true, &table, NULL), 0);
+	for (uint8_t i = 0; i < WRITERS; i++) {
+		writers[i] = (struct writer){ .table = table, .number = i };
+		assert_int_equal(
+			pthread_create(&writers[i].thread, NULL, write_rows, &writers[i]),
+			0);
+	}
+	for (int i = 0; i < WRITERS; i++) {
+		assert_int_equal(pthread_join(writers[i].thread, NULL), 0);
+		assert_int_equal(writers[i].failures, 0);
+	}
+	assert_int_equal(stub_table_totals(table, &count, &size, NULL), 0);
+	assert_int_equal(count, WRITERS);
+}
+
 static void rows_are_walked_through_once(void **state)
 {
 	autoptr(stub_table) table = NULL;
@@ -186,6 +235,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(a_row_comes_back_as_it_was),
 		CASE(a_row_is_replaced_and_removed),
+		CASE(many_threads_may_write_at_once),
 		CASE(rows_are_walked_through_once),
 		CASE(another_name_for_the_content_is_found_out),
 		CASE(a_table_that_is_not_there_is_not_made),

@@ -3,6 +3,10 @@
  * content is gone and that nobody knows of reads as zeroes. So synchronous is FULL, and what
  * can only be read is refused instead of being read without locks.
  *
+ * A flush takes longer than all else here, so who changes a row shares one with all others
+ * who want to at that moment: one of the threads writes what has gathered, in one transaction,
+ * while the next ones gather.
+ *
  * Rows carry a checksum over everything that decides what a recall writes.
  */
 #include "catalog/stub_table.h"
@@ -20,9 +24,23 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* What a thread wants to have changed; on its stack. */
+struct change {
+	const struct stub_row *row;
+	bool remove;
+	bool done;
+	int r;
+	struct error err;
+	struct change *next;
+};
+
 struct stub_table {
-	struct mutex mutex;      /* guards all below */
+	struct mutex mutex; /* guards the database; not taken with the next one held */
 	struct catalog database; /* for statements: only the connection is in use */
+	struct mutex gathering;  /* guards all below */
+	struct cond written;
+	struct change *changes;
+	bool writing; /* somebody does */
 };
 
 static const char sql_make[] =
@@ -80,6 +98,8 @@ int stub_table_open(const char *path, bool create, struct stub_table **table_out
 	if (!table)
 		return error_set(err, -ENOMEM, "no memory for the table of stubs");
 	mutex_init(&table->mutex);
+	mutex_init(&table->gathering);
+	cond_init(&table->written);
 	r = database_open(path, true, &table->database.db, &read_only, err);
 	if (r == 0)
 		r = database_run(table->database.db, sql_make, err);
@@ -95,14 +115,17 @@ void stub_table_free(struct stub_table *table)
 		return;
 	statement_cache_done(&table->database.statements);
 	database_close(table->database.db);
+	cond_done(&table->written);
+	mutex_done(&table->gathering);
 	mutex_done(&table->mutex);
 	free(table);
 }
 
-int stub_table_put(struct stub_table *table, const struct stub_row *row,
+/* ---- changes ---- */
+
+static int put_row(struct stub_table *table, const struct stub_row *row,
 		   struct error *err)
 {
-	mutex_scope(&table->mutex);
 	autostatement struct statement s = { 0 };
 
 	assert(row->handle_size <= STUB_HANDLE_MAX);
@@ -117,19 +140,103 @@ int stub_table_put(struct stub_table *table, const struct stub_row *row,
 	statement_bind_blob(&s, row->path, row->path ? strlen(row->path) : 0);
 	statement_bind_text(&s, row->problem, row->problem ? strlen(row->problem) : 0);
 	statement_bind_u64(&s, row_checksum(row));
-	return explain(statement_run(&s, err), err);
+	return statement_run(&s, err);
+}
+
+static int remove_row(struct stub_table *table, const struct stub_row *row,
+		      struct error *err)
+{
+	autostatement struct statement s = { 0 };
+
+	statement_begin(&s, &table->database, sql_remove);
+	statement_bind_blob(&s, row->handle, row->handle_size);
+	return statement_run(&s, err);
+}
+
+static int run_changes(struct stub_table *table, const struct change *changes,
+		       struct error *err)
+{
+	int r = 0;
+
+	for (; changes && r == 0; changes = changes->next)
+		r = changes->remove ? remove_row(table, changes->row, err)
+				    : put_row(table, changes->row, err);
+	return r;
+}
+
+/* All of them, or none. */
+static int write_changes(struct stub_table *table, const struct change *changes,
+			 struct error *err)
+{
+	mutex_scope(&table->mutex);
+	int r = database_run(table->database.db, "BEGIN IMMEDIATE", err);
+
+	if (r < 0)
+		return explain(r, err);
+	r = run_changes(table, changes, err);
+	if (r == 0)
+		r = database_run(table->database.db, "COMMIT", err);
+	if (r < 0)
+		(void)database_run(table->database.db, "ROLLBACK", NULL);
+	return explain(r, err);
+}
+
+static void settle_locked(struct stub_table *table, struct change *changes, int r,
+			  const struct error *err) requires_mutex(table->gathering)
+{
+	struct change *next;
+
+	for (; changes; changes = next) {
+		next = changes->next; /* it is its thread's again, as soon as it is done */
+		changes->r = r;
+		changes->err = *err;
+		changes->done = true;
+	}
+	table->writing = false;
+	cond_broadcast(&table->written);
+}
+
+static int change_row(struct stub_table *table, const struct stub_row *row, bool remove,
+		      struct error *err)
+{
+	struct change change = { .row = row, .remove = remove };
+
+	mutex_lock(&table->gathering);
+	change.next = table->changes;
+	table->changes = &change;
+	while (!change.done && table->writing)
+		cond_wait(&table->written, &table->gathering);
+	if (!change.done) {
+		struct change *changes = table->changes;
+		struct error why = { 0 };
+		int r;
+
+		table->changes = NULL;
+		table->writing = true;
+		mutex_unlock(&table->gathering);
+		r = write_changes(table, changes, &why);
+		mutex_lock(&table->gathering);
+		settle_locked(table, changes, r, &why);
+	}
+	mutex_unlock(&table->gathering);
+	if (change.r < 0 && err)
+		*err = change.err;
+	return change.r;
+}
+
+int stub_table_put(struct stub_table *table, const struct stub_row *row,
+		   struct error *err)
+{
+	return change_row(table, row, false, err);
 }
 
 int stub_table_remove(struct stub_table *table, const struct stub_row *row,
 		      struct error *err)
 {
-	mutex_scope(&table->mutex);
-	autostatement struct statement s = { 0 };
-
-	statement_begin(&s, &table->database, sql_remove);
-	statement_bind_blob(&s, row->handle, row->handle_size);
-	return explain(statement_run(&s, err), err);
+	return change_row(table, row, true, err);
 }
+
+/* ---- reading ---- */
 
 /* NULL for an empty one. */
 static int copy_text(const void *data, size_t size, char **text_out)

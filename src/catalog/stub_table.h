@@ -2,7 +2,7 @@
 #pragma once
 /* The table of stubs of one file system (docs/tier.md): a database of its own, because
  * nothing in it can be derived from volumes. What a call has written is durable when it
- * returns.
+ * returns; threads that write at the same time share one flush, and its error.
  *
  * Threads: internally locked; the lock is held over the I/O of SQLite.
  */
