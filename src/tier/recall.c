@@ -41,13 +41,15 @@
 
 #define BLOCK 4096u               /* bytes that are zero or not, together */
 #define PIECE (64u << 10)         /* bytes that are written, or left out as zeroes */
+#define DIRECT_MIN (32ull << 20)  /* bytes of files that go around the page cache */
 #define SPARE_SPACE (16ull << 20) /* bytes that a recall leaves free */
 
 struct recall {
 	struct tier *tier;
 	struct tier *source; /* has the archive */
 	int group;
-	int fd; /* for writing */
+	int fd;     /* for writing */
+	int direct; /* the same, around the page cache; -1: not */
 	struct stub_row *row;
 	struct stat before;
 	struct kept_times *times;
@@ -134,8 +136,17 @@ static int check_blocks(const struct recall *recall, uint64_t offset, const uint
 	return 0;
 }
 
+static int write_piece(const struct recall *recall, const uint8_t *data, size_t size,
+		       uint64_t offset)
+{
+	bool direct = recall->direct >= 0 && size % BLOCK == 0;
+
+	return pwrite_full(direct ? recall->direct : recall->fd, data, size, offset);
+}
+
 /* All but what is zero: a file that had holes gets them back. */
-static int write_data(int fd, const uint8_t *data, size_t size, uint64_t offset)
+static int write_data(const struct recall *recall, const uint8_t *data, size_t size,
+		      uint64_t offset)
 {
 	for (size_t start = 0; start < size;) {
 		size_t end = start;
@@ -146,7 +157,7 @@ static int write_data(int fd, const uint8_t *data, size_t size, uint64_t offset)
 			end += PIECE;
 		if (end > size)
 			end = size;
-		r = pwrite_full(fd, data + start, end - start, offset + start);
+		r = write_piece(recall, data + start, end - start, offset + start);
 		if (r < 0)
 			return r;
 		start = end + PIECE;
@@ -169,7 +180,7 @@ static int fill_chunk(const struct recall *recall, struct open_file *object, boo
 	hasher_update(hasher, buffer, size);
 	r = kept_times_before(recall->times, recall->fd);
 	if (r == 0)
-		r = write_data(recall->fd, buffer, size, offset);
+		r = write_data(recall, buffer, size, offset);
 	if (r == 0)
 		r = kept_times_after(recall->times, recall->fd);
 	if (r < 0)
@@ -182,7 +193,7 @@ static int fill_chunk(const struct recall *recall, struct open_file *object, boo
 static int fill(const struct recall *recall, struct open_file *object, bool compare,
 		struct error *err)
 {
-	autofree uint8_t *buffer = malloc(2 * OBJECT_CHUNK);
+	autofree uint8_t *buffer = aligned_alloc(BLOCK, 2 * OBJECT_CHUNK);
 	uint64_t size = recall->row->size;
 	struct hasher hasher;
 	struct hash hash;
@@ -224,9 +235,23 @@ static int finish(const struct recall *recall, struct error *err)
 	return unmark(recall);
 }
 
-static int fill_from_archive(const struct recall *recall, struct error *err)
+/* Flushing a large file out of the page cache takes several times as long as writing it
+ * past it, and would push out what others need. A file system that can't is none the worse. */
+static int open_direct(const struct recall *recall)
+{
+	int fd = -1;
+
+	if (recall->row->size >= DIRECT_MIN)
+		(void)tier_handle_open(recall->tier->root_fd, recall->row->handle,
+				       recall->row->handle_size,
+				       O_WRONLY | O_DIRECT | O_NOATIME, &fd);
+	return fd;
+}
+
+static int fill_from_archive(struct recall *recall, struct error *err)
 {
 	bool compare = has_data(recall->fd);
+	autoclose int direct = open_direct(recall);
 	autoptr(open_file) object = NULL;
 	int r;
 
@@ -236,6 +261,7 @@ static int fill_from_archive(const struct recall *recall, struct error *err)
 				&object, err);
 	if (r < 0)
 		return r;
+	recall->direct = direct;
 	r = fill(recall, object, compare, err);
 	/* Who knows what the blocks hold that were there before: they stay. */
 	if (r < 0 && !compare)
@@ -257,7 +283,7 @@ static int finish_if_whole(const struct recall *recall, struct error *err)
 	return finish(recall, err);
 }
 
-static int recall_stub(const struct recall *recall, struct error *err)
+static int recall_stub(struct recall *recall, struct error *err)
 {
 	struct marker marker = { 0 };
 	int r = marker_get(recall->fd, &marker);
@@ -300,7 +326,8 @@ static int recall_row(const struct tiers *tiers, struct tier *tier, int group,
 		      struct stub_row *row, const struct object_watch *watch,
 		      struct error *err)
 {
-	struct recall recall = { .tier = tier,
+	struct recall recall = { .direct = -1,
+				 .tier = tier,
 				 .source = tiers_with_archive(tiers, &row->archive),
 				 .group = group,
 				 .row = row,
