@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* By handle a stub is found wherever it was moved. The scan that follows looks at the markers
- * of all files in the tiers' folders, without opening them; a stub that the table does not
- * know is marked as well, and whoever opens it gets an error instead of zeroes.
+/* By handle a stub is found wherever it was moved. Meanwhile a scan looks at the markers of all
+ * files in the tiers' folders, without opening them; a stub that the table does not know is
+ * marked as well, and whoever opens it gets an error instead of zeroes. Most are marked twice,
+ * which is cheaper than to find out which one the table knows.
  */
 #include "tier/marking.h"
 
@@ -17,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 
 /* ---- by the table ---- */
@@ -110,15 +112,42 @@ static int mark_found(void *context, int fd, const struct marker *marker,
 	return r < 0 ? error_prefix(err, r, "'%s'", path) : 0;
 }
 
+struct scanning {
+	pthread_t thread;
+	const struct tiers *tiers;
+	int group;
+	int r;
+	struct error err;
+};
+
+static void *scan_all(void *argument)
+{
+	struct scanning *scanning = argument;
+	const struct tiers *tiers = scanning->tiers;
+
+	for (size_t i = 0; i < tiers->count && scanning->r == 0; i++)
+		scanning->r = marker_scan(tiers->items[i].root_fd, tiers->items[i].folder,
+					  mark_found, &scanning->group, &scanning->err);
+	return NULL;
+}
+
+/* ---- both ---- */
+
 int marking_all(const struct tiers *tiers, int group, struct error *err)
 {
-	int r = 0;
+	struct scanning scanning = { .tiers = tiers, .group = group };
+	int r = pthread_create(&scanning.thread, NULL, scan_all, &scanning);
 
+	if (r != 0)
+		return error_set_errno(err, -r, "new thread");
 	for (size_t i = 0; i < tiers->count && r == 0; i++)
 		r = visit_rows(&tiers->items[i], group, mark_row, err);
-	for (size_t i = 0; i < tiers->count && r == 0; i++)
-		r = marker_scan(tiers->items[i].root_fd, tiers->items[i].folder,
-				mark_found, &group, err);
+	(void)pthread_join(scanning.thread, NULL);
+	if (r == 0 && scanning.r < 0) {
+		r = scanning.r;
+		if (err)
+			*err = scanning.err;
+	}
 	return r;
 }
 
