@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "catalog/filler.h"
 #include "catalog/listing.h"
 #include "support/catalog_sample.h"
 
@@ -99,6 +100,41 @@ static void all_fields_of_a_version_come_back(void **state)
 
 	/* Folders on the way have no version of their own. */
 	assert_int_equal(content_at(sample->catalog, "a/b", VERSION_CURRENT), -1);
+}
+
+static int see(struct catalog *catalog, uint64_t commit, const char *path,
+	       uint32_t version, struct error *err)
+{
+	autofree char *line = sample_line(path, ENTRY_FILE, version, version);
+	struct manifest manifest = { 0 };
+	int r;
+
+	assert_int_equal(manifest_decode(line, strlen(line), &manifest, NULL), 0);
+	r = catalog_put_seen(catalog, commit, &manifest, line, strlen(line), err);
+	manifest_done(&manifest);
+	return r;
+}
+
+static void a_version_that_was_seen_is_not_seen_around_another(void **state)
+{
+	struct sample *sample = *state;
+	struct error err = { 0 };
+
+	assert_int_equal(catalog_begin(sample->catalog, NULL), 0);
+	assert_int_equal(see(sample->catalog, 2, "f", 1, NULL), 0);
+	assert_int_equal(see(sample->catalog, 4, "f", 1, NULL), 0);
+	assert_int_equal(see(sample->catalog, 6, "f", 2, NULL), 0);
+	assert_int_equal(see(sample->catalog, 8, "f", 1, &err), -EBADMSG);
+	assert_non_null(strstr(err.text, "came back"));
+	assert_int_equal(see(sample->catalog, 3, "f", 3, NULL), -EBADMSG);
+	assert_int_equal(see(sample->catalog, 1, "f", 2, NULL), -EBADMSG);
+	assert_int_equal(see(sample->catalog, 1, "f", 1, NULL), 0);
+	assert_int_equal(see(sample->catalog, 9, "f", 2, NULL), 0);
+	assert_int_equal(catalog_commit(sample->catalog, NULL), 0);
+	for (uint64_t at = 1; at <= 9; at++)
+		assert_int_equal(content_at(sample->catalog, "f", at), at < 5    ? 1
+								       : at == 5 ? -1
+										 : 2);
 }
 
 static void versions_are_found_at_every_commit(void **state)
@@ -468,6 +504,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(all_fields_of_a_version_come_back),
+		CASE(a_version_that_was_seen_is_not_seen_around_another),
 		CASE(versions_are_found_at_every_commit),
 		CASE(names_that_are_prefixes_are_different_paths),
 		CASE(within_a_commit_the_last_word_counts),

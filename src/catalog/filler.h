@@ -57,7 +57,8 @@ void catalog_set_filler(struct catalog *catalog, struct catalog_filler *filler);
 int catalog_be_disposable(struct catalog *catalog, struct error *err);
 
 /* At @commit there is @manifest, whose line is @line. Its folder must be in already. -EBADMSG
- * if the same version of the same path has another line. In a transaction. */
+ * if the same version of the same path has another line, or was followed by another one
+ * before. In a transaction. */
 int catalog_put_seen(struct catalog *catalog, uint64_t commit,
 		     const struct manifest *manifest, const char *line, size_t line_size,
 		     struct error *err);

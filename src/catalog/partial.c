@@ -41,6 +41,9 @@ static const char sql_links[] =
 	"SELECT count(*), min(l.node) FROM link l CROSS JOIN version v"
 	" ON v.node = l.node AND v.first = l.first"
 	" WHERE l.path = ? AND l.inode = ? AND v.first <= ?3 AND v.end > ?3";
+static const char sql_overlaps[] =
+	"SELECT 1 FROM version WHERE node = ? AND version <> ? AND first < ? AND end > ?"
+	" LIMIT 1";
 static const char sql_put_known[] = "INSERT OR REPLACE INTO folder VALUES(?, ?, ?, ?)";
 static const char sql_get_known[] =
 	"SELECT 1 FROM folder WHERE parent = ? AND node = ? AND first = ?";
@@ -327,6 +330,27 @@ static int seen_node(struct catalog *catalog, const struct bytes *key,
 	return insert_node(catalog, folder.id, name, name_size, node_out, err);
 }
 
+/* A path has one version at a time. The tree of a commit is proved, but not that whoever made
+ * it counted versions as they must be; what contradicts itself is not guessed at. */
+static int check_alone(struct catalog *catalog, int64_t node, uint32_t version,
+		       uint64_t first, uint64_t end, struct error *err)
+{
+	autostatement struct statement s = { 0 };
+	int r;
+
+	statement_begin(&s, catalog, sql_overlaps);
+	statement_bind_i64(&s, node);
+	statement_bind_u64(&s, version);
+	statement_bind_u64(&s, end);
+	statement_bind_u64(&s, first);
+	r = statement_step(&s, err);
+	if (r == 0)
+		return error_set(err, -EBADMSG,
+				 "version %" PRIu32 " of a path came back after another",
+				 version);
+	return r < 0 ? r : 0;
+}
+
 /* The version is in: let it be alive at @commit, too. */
 static int widen(struct catalog *catalog, struct stored_version *version, uint64_t commit,
 		 struct error *err)
@@ -339,7 +363,10 @@ static int widen(struct catalog *catalog, struct stored_version *version, uint64
 
 	if (first == old && end == version->row.end)
 		return 0;
-	r = version_move(catalog, version, first, end, err);
+	r = check_alone(catalog, version->row.node, version->row.version, first, end,
+			err);
+	if (r == 0)
+		r = version_move(catalog, version, first, end, err);
 	if (r < 0 || first == old)
 		return r;
 	statement_begin(&s, catalog, sql_move_link);
@@ -424,7 +451,9 @@ int catalog_put_seen(struct catalog *catalog, uint64_t commit,
 	r = widen_seen(catalog, &node, &version.row, commit, err);
 	if (r != CATALOG_END)
 		return r;
-	r = version_insert(catalog, &version, err);
+	r = check_alone(catalog, node.id, version.row.version, commit, commit + 1, err);
+	if (r == 0)
+		r = version_insert(catalog, &version, err);
 	if (r == 0 && manifest->link.size > 0)
 		r = insert_link(catalog, node.id, commit, manifest, err);
 	return r;
