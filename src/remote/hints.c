@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REPLY_MAX (4u << 20)  /* bytes; servers send blocks of 40 KiB and a manifest */
+#define REPLY_MAX (4u << 20)  /* bytes; servers send half of that and a line, at most */
 #define HINTS_MAX (16u << 20) /* bytes of all replies together */
 #define HEADS_MAX (4u << 20)  /* bytes of those got together: more than one can have */
 #define VERSIONS_MAX (256u << 10) /* bytes; parsed, JSON takes up to 40 times its size */

@@ -121,7 +121,10 @@ int op_manifest(struct request *request, struct error *err)
 	return r < 0 ? r : answer_text(request, 200, "application/json", &text, err);
 }
 
-/* Names of one file. */
+/* Names of one file. They are a hint for clients, who look each one up by itself, so those of
+ * a file that has very many may be left out. */
+
+#define NAMES_MAX (2u << 20) /* bytes, and a line; clients take twice as much */
 
 struct naming {
 	struct text text;
@@ -135,6 +138,8 @@ static int append_name(void *context, const struct version_row *row, struct erro
 	struct manifest other = { 0 };
 	int r;
 
+	if (naming->text.size > NAMES_MAX)
+		return 0;
 	r = manifest_decode(row->line, row->line_size, &other, err);
 	if (r < 0)
 		return r;
