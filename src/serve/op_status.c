@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* How the archive and the server are: for the page, for scripts, and for Prometheus. What the
- * last checks have shown is what `status` tells; what reads have shown is counted here. */
+ * last checks have shown is what `status` tells; what reads have shown is counted here.
+ * `status` adds up what the ledger and the placement say, so it counts as a search; while there
+ * are too many of these, what was said last is said again, with its time. */
 #include "serve/op.h"
 
 #include "archive/backing.h"
@@ -181,8 +183,10 @@ static int add_safety(struct json *json, struct request *request, struct error *
 	struct json *object;
 	int r;
 
-	r = safety_get(backing_archive(request->backing), request->catalog,
-		       clock_realtime_ns(), &safety, err);
+	r = request_begin_scan(request, err);
+	if (r == 0)
+		r = safety_get(backing_archive(request->backing), request->catalog,
+			       clock_realtime_ns(), &safety, err);
 	if (r < 0)
 		return r;
 	if (json_add_object(json, "safety", &object) == 0)
@@ -201,6 +205,7 @@ static int make_health(struct request *request, struct json *json, struct error 
 	if (r < 0)
 		return r;
 	(void)json_add_string(json, "status", status_word(&figures));
+	(void)json_add_u64(json, "as_of", (uint64_t)clock_realtime_ns() / NS_PER_SECOND);
 	(void)json_add_u64(json, "commit", figures.commit);
 	(void)json_add_u64(json, "uptime", figures.uptime);
 	if (json_add_object(json, "volumes", &volumes) == 0) {
@@ -212,18 +217,52 @@ static int make_health(struct request *request, struct json *json, struct error 
 	return add_safety(json, request, err);
 }
 
-int op_health(struct request *request, struct error *err)
+static int copy_text(struct text *to, const struct text *from)
+{
+	text_clear(to);
+	return text_append_bytes(to, text_string(from), from->size);
+}
+
+/* -EBUSY: nothing was said yet. */
+static int say_again(struct server *server, struct text *text)
+{
+	mutex_scope(&server->mutex);
+
+	return server->last_health.size > 0 ? copy_text(text, &server->last_health)
+					    : -EBUSY;
+}
+
+static void remember(struct server *server, const struct text *text)
+{
+	mutex_scope(&server->mutex);
+
+	if (copy_text(&server->last_health, text) < 0)
+		text_clear(&server->last_health);
+}
+
+static int say_health(struct request *request, struct text *text, struct error *err)
 {
 	autoptr(json) json = json_object_new();
-	autotext struct text text = { 0 };
 	autofree char *line = NULL;
 	int r;
 
 	r = json ? make_health(request, json, err) : -ENOMEM;
+	if (r == -EBUSY)
+		return say_again(request->server, text);
 	if (r == 0)
 		r = json_print(json, &line);
 	if (r == 0)
-		r = text_appendf(&text, "%s\n", line);
+		r = text_appendf(text, "%s\n", line);
+	if (r == 0)
+		remember(request->server, text);
+	return r;
+}
+
+int op_health(struct request *request, struct error *err)
+{
+	autotext struct text text = { 0 };
+	int r = say_health(request, &text, err);
+
 	if (r == -ENOMEM)
 		return error_set(err, r, "no memory for an answer");
 	return r < 0 ? r : answer_text(request, 200, "application/json", &text, err);

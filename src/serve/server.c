@@ -394,6 +394,7 @@ static void server_done(struct server *server)
 	backing_unref(server->backing);
 	read_health_free(server->health);
 	token_file_free(server->tokens);
+	text_done(&server->last_health);
 	clients_done(&server->clients);
 	peers_done(&server->peers);
 	sessions_done(&server->sessions);

@@ -12,6 +12,7 @@
 #include "base/config.h"
 #include "base/mutex.h"
 #include "base/pool.h"
+#include "base/text.h"
 #include "serve/client.h"
 #include "serve/peer.h"
 #include "serve/session.h"
@@ -59,9 +60,10 @@ struct server_counters {
 struct server {
 	const struct server_options *options;
 	uint64_t started;   /* clock_monotonic_ns() */
-	struct mutex mutex; /* guards the next two, not what they point to */
+	struct mutex mutex; /* guards the next three, not what they point to */
 	struct backing *backing;
 	struct token_file *tokens; /* NULL: no token is needed */
+	struct text last_health;   /* what /v1/health said last; empty: nothing yet */
 	struct read_health *health;
 	struct budget *budget; /* of what clients take */
 	uint64_t reserved;     /* bytes of it, for connections and blocks */

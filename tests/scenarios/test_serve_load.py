@@ -4,22 +4,33 @@ while all of this goes on."""
 import concurrent.futures
 import contextlib
 import random
+import re
 import select
 import selectors
 import signal
 import socket
 import ssl
+import subprocess
 import threading
 import time
 
 import pytest
 
 from mounted import until
-from program import PATIENCE, Archive, remove
+from program import PATIENCE, Archive, have, remove
 from serving import read_all, request_bytes
 from test_serve_access import certificate  # noqa: F401 (a fixture)
 from trees import MIB, text_bytes, write_file
 
+RANGES = '''
+local names, size, piece, n = { 'stored', 'text' }, %d, 65536, 0
+function request()
+  n = n + 1
+  local start = math.random(0, size - piece)
+  return wrk.format('GET', '/files/tree/' .. names[n %% 2 + 1],
+                    { Range = 'bytes=' .. start .. '-' .. start + piece - 1 })
+end
+'''
 FILES = ['stored', 'text']
 SIZE = 24 * MIB + 7  # more than all buffers between a client and the server can hold
 PATIENT = {f'server.{name}_timeout': PATIENCE for name in ['request', 'answer', 'send', 'stop']}
@@ -275,6 +286,26 @@ def test_a_thousand_tls_connections_within_the_memory(archive, tree, serve, cert
     until(lambda: server.get('/files/').status == 200, 'an answer')
 
 
+def test_a_thousand_clients_that_hurry(archive, serve, count, tmp_path):
+    """wrk: each of a thousand connections asks for the next range as soon as it has one."""
+    if not have('wrk'):
+        pytest.skip('there is no wrk')
+    server = serve(archive)
+    before = server.memory()
+    script = tmp_path / 'ranges.lua'
+    script.write_text(RANGES % SIZE)
+    run = subprocess.Popen(['wrk', '-t', '2', '-c', '1000', '-d', f'{count(2, 20)}s', '--timeout',
+                            '100s', '-s', script, server.url], stdout=subprocess.PIPE, text=True)
+    peak = 0
+    while run.poll() is None:
+        peak = max(peak, server.memory())
+        time.sleep(0.1)
+    out = run.stdout.read()
+    assert run.returncode == 0 and 'Non-2xx' not in out and 'Socket errors' not in out, out
+    assert int(re.search(r'(\d+) requests in', out)[1]) > 0, out
+    assert peak - before < 256 * MIB, (before, peak)
+
+
 # Limits
 
 
@@ -303,6 +334,20 @@ def test_a_machine_gets_so_many_bytes(archive, tree, serve):
     assert time.monotonic() - begin > 0.9  # 6 MiB at 4 MiB/s, a quarter of a second at once
     with stalled(server, '/files/tree/stored'):
         server.stop()
+
+
+def test_health_is_told_while_there_is_too_much_to_look_for(archive, serve):
+    """Who takes a folder and stalls has the only search that there may be."""
+    server = serve(archive, settings={'limits.jobs': 1})
+    with stalled(server, '/v1/tar/tree'):
+        reply = server.get('/v1/health')
+        assert reply.status == 503 and reply['Retry-After']
+    until(lambda: server.get('/v1/health').status == 200, 'the end of the search')
+    said = server.get('/v1/health').json()
+    with stalled(server, '/v1/tar/tree'):
+        assert server.get('/v1/search?q=x').status == 503
+        assert server.get('/v1/health').json() == said
+    assert int(said['as_of']) > 1_500_000_000
 
 
 def test_a_search_that_nobody_waits_for_ends(archive, serve):
