@@ -6,9 +6,10 @@
  * A server that is away (no connection, a connection that breaks or stalls, an answer that
  * ends early, 429, a proxy's 5xx) is asked again, at growing intervals, until the deadline.
  * Redirects are followed a few times within the server's own origin; the token goes nowhere
- * else. An answer that is too long ends the transfer. One that comes slower than SPEED_MIN
- * for the time of a timeout counts as a server that is away. A server that finds damage while
- * it answers can only end the answer early: when that happens again and again, it is damage.
+ * else. An answer that is too long ends the transfer. One that stalls for a timeout, or takes
+ * longer than that and what all of it takes at SPEED_MIN, counts as a server that is away. A
+ * server that finds damage while it answers can only end the answer early: when that happens
+ * again and again, it is damage.
  *
  * What the server says about an error is shown quoted, cut short, and marked as its words.
  */
@@ -31,7 +32,8 @@
 
 #define IDLE_MAX 32u
 #define REDIRECTS_MAX 3u
-#define SPEED_MIN 1024L               /* bytes a second */
+#define SPEED_MIN UINT64_C(65536)     /* bytes a second */
+#define STALL_SPEED 1024L             /* likewise: slower than this is nothing at all */
 #define CONNECT_MAX 10000L            /* milliseconds for one try */
 #define WAIT_FIRST UINT64_C(50000000) /* nanoseconds */
 #define WAIT_MAX UINT64_C(1000000000)
@@ -298,11 +300,16 @@ static size_t take_problem(struct attempt *attempt, const char *data, size_t siz
 	return size <= room ? size : 0; /* enough was said */
 }
 
+static size_t size_most(const struct http_request *request)
+{
+	return request->text ? request->text_max : request->data_size;
+}
+
 static size_t on_body(char *data, size_t one, size_t size, void *context)
 {
 	struct attempt *attempt = context;
 	const struct http_request *request = attempt->request;
-	size_t most = request->text ? request->text_max : request->data_size;
+	size_t most = size_most(request);
 
 	(void)one;
 	(void)curl_easy_getinfo(attempt->handle, CURLINFO_RESPONSE_CODE,
@@ -337,6 +344,13 @@ static unsigned time_left(const struct attempt *attempt)
 	return (unsigned)((attempt->deadline - now + SECOND - 1) / SECOND);
 }
 
+/* Milliseconds that an attempt may take, whatever the server does. */
+static long time_most(const struct attempt *attempt, unsigned timeout)
+{
+	return (long)(timeout * UINT64_C(1000) +
+		      size_most(attempt->request) * 1000 / SPEED_MIN);
+}
+
 static CURLcode set_options(struct attempt *attempt, const char *url,
 			    struct curl_slist *headers)
 {
@@ -356,8 +370,9 @@ static CURLcode set_options(struct attempt *attempt, const char *url,
 	set(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
 	set(CURLOPT_NOSIGNAL, 1L);
 	set(CURLOPT_CONNECTTIMEOUT_MS, at_most(timeout, CONNECT_MAX));
-	set(CURLOPT_LOW_SPEED_LIMIT, SPEED_MIN);
+	set(CURLOPT_LOW_SPEED_LIMIT, STALL_SPEED);
 	set(CURLOPT_LOW_SPEED_TIME, (long)timeout);
+	set(CURLOPT_TIMEOUT_MS, time_most(attempt, timeout));
 	set(CURLOPT_BUFFERSIZE, 262144L);
 	set(CURLOPT_WRITEFUNCTION, on_body);
 	set(CURLOPT_WRITEDATA, attempt);

@@ -62,9 +62,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if 'Content-Length' not in headers:
             self.send_header('Content-Length', str(len(body)))
         self.end_headers()
+        sent = 0
         with contextlib.suppress(ConnectionError):
-            self.wfile.write(body)
-        if int(headers.get('Content-Length', len(body))) != len(body):
+            for piece in [body] if isinstance(body, bytes) else body:
+                self.wfile.write(piece)
+                sent += len(piece)
+        if int(headers.get('Content-Length', sent)) != sent:
             self.close_connection = True
 
     def log_message(self, *args):
@@ -82,7 +85,8 @@ class Threads(http.server.ThreadingHTTPServer):
 class Between:
     """Passes requests on to the server at @url. A test sets `lie(target, status, headers, body)`,
     which returns what the client gets instead: (status, headers, body), or None for a
-    connection that breaks. Use it as a context."""
+    connection that breaks. A body may come in pieces; its Content-Length is the test's to say then.
+    Use it as a context."""
 
     KEPT = ('ETag', 'Content-Type', 'Retry-After')
 

@@ -8,6 +8,7 @@ import random
 import re
 import struct
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -257,6 +258,20 @@ def test_a_mount_gives_errors_and_goes_on_with_the_truth(world, between, tmp_pat
     assert refused(os.listdir, mnt / '.blockframe/commits/0') == errno.EIO
     between.lie = None
     assert_same(world.tree, mnt / 'tree')
+
+
+def drip(body):
+    """Faster than what counts as nothing at all, and not fast enough for anybody."""
+    for start in range(0, len(body), 1024):
+        yield body[start:start + 1024]
+        time.sleep(0.4)
+
+
+def test_an_answer_that_drips_ends(world, between, tmp_path):
+    remote = Remote(world.program, between.url, tmp_path / 'home', '--tofu', '--timeout', '1')
+    between.lie = only(FRAMES, lambda status, headers, body: (
+        status, {**headers, 'Content-Length': str(len(body))}, drip(body)))
+    assert remote.cat('/tree/folder/inside', expect=FAILED) == b''
 
 
 def test_an_answer_that_never_comes_ends(world, between, tmp_path):
