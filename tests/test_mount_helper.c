@@ -51,6 +51,10 @@ static void what_mount_says_becomes_a_command(void **state)
 			    "mount --archive /a --mountpoint /m -o allow_other");
 	assert_string_equal(words_of("-sv /a -t fuse.blockframe /m -N 5"),
 			    "mount --archive /a --mountpoint /m -v");
+	assert_string_equal(words_of("https://h:1/b /m -o rw,pin=1"),
+			    "mount --remote https://h:1/b --mountpoint /m -o pin=1");
+	assert_string_equal(words_of("http://h /m"),
+			    "mount --remote http://h --mountpoint /m");
 	assert_string_equal(words_of("/a /m -f"), "");
 	assert_string_equal(words_of("/a /m -sfn -o ro"), "");
 }

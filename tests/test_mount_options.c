@@ -37,6 +37,28 @@ static void a_line_of_fstab_is_understood(void **state)
 	mount_options_done(&options);
 }
 
+static void a_server_can_be_named_there_too(void **state)
+{
+	struct mount_options options = { 0 };
+
+	(void)state;
+	assert_int_equal(
+		mount_options_parse("_netdev,token-file=/etc/token,cacert=/c.pem,"
+				    "pin=ab,cache-dir=/var/cache/x,cache-size=2G,"
+				    "timeout=90,tofu,plain-token",
+				    &options, NULL),
+		0);
+	assert_string_equal(options.token_file, "/etc/token");
+	assert_string_equal(options.ca_file, "/c.pem");
+	assert_string_equal(options.pin, "ab");
+	assert_string_equal(options.cache_directory, "/var/cache/x");
+	assert_string_equal(options.cache_size, "2G");
+	assert_string_equal(options.timeout, "90");
+	assert_true(options.tofu && options.plain_token);
+	assert_string_equal(text_string(&options.fuse), "");
+	mount_options_done(&options);
+}
+
 static void what_only_others_understand_is_let_pass(void **state)
 {
 	static const char *const fine[] = {
@@ -121,6 +143,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_line_of_fstab_is_understood),
+		cmocka_unit_test(a_server_can_be_named_there_too),
 		cmocka_unit_test(what_only_others_understand_is_let_pass),
 		cmocka_unit_test(what_the_kernel_has_to_do_reaches_it),
 		cmocka_unit_test(several_lists_add_up),

@@ -226,9 +226,20 @@ static enum exit_code serve(struct mount_command *command)
 static enum exit_code find_remote(struct mount_command *command)
 {
 	const struct invocation *invocation = command->invocation;
-	const char *url =
-		invocation->archive_flag ? NULL : invocation->config.mount.default_remote;
-	enum exit_code code = remote_options_get(invocation, url, &command->remote);
+	const struct mount_options *words = &command->options;
+	const struct remote_defaults defaults = {
+		.url = invocation->archive_flag ? NULL
+						: invocation->config.mount.default_remote,
+		.token_file = words->token_file,
+		.ca_file = words->ca_file,
+		.pin = words->pin,
+		.cache_directory = words->cache_directory,
+		.cache_size = words->cache_size,
+		.timeout = words->timeout,
+		.tofu = words->tofu,
+		.plain_token = words->plain_token,
+	};
+	enum exit_code code = remote_options_get(invocation, &defaults, &command->remote);
 
 	if (code == CODE_DONE && command->remote.url && invocation->archive_flag)
 		return fail_usage(invocation,

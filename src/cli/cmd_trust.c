@@ -109,13 +109,15 @@ static int accept_head(const struct remote_options *options, struct error *err)
 
 static enum exit_code run_accept(struct invocation *invocation)
 {
+	const struct remote_defaults defaults = {
+		.url = options_argument(invocation->options, 0),
+	};
 	struct remote_options options;
 	struct error err = { 0 };
 	enum exit_code code;
 	int r;
 
-	code = remote_options_get(invocation, options_argument(invocation->options, 0),
-				  &options);
+	code = remote_options_get(invocation, &defaults, &options);
 	if (code != CODE_DONE)
 		return code;
 	r = accept_head(&options, &err);

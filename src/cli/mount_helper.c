@@ -21,8 +21,13 @@ bool mount_helper_is(const char *name)
 	       strcmp(name, "mount.fuse.blockframe") == 0;
 }
 
+static bool is_url(const char *place)
+{
+	return strncmp(place, "http://", 7) == 0 || strncmp(place, "https://", 8) == 0;
+}
+
 struct helper_line {
-	char *places[2]; /* archive, folder */
+	char *places[2]; /* archive or server, folder */
 	int place_count;
 	char *options; /* or NULL */
 	bool verbose;
@@ -105,7 +110,7 @@ int mount_helper_words(char **words, int count, char *words_out[MOUNT_HELPER_WOR
 	if (line.fake)
 		return 0;
 	words_out[n++] = word("mount");
-	words_out[n++] = word("--archive");
+	words_out[n++] = word(is_url(line.places[0]) ? "--remote" : "--archive");
 	words_out[n++] = line.places[0];
 	words_out[n++] = word("--mountpoint");
 	words_out[n++] = line.places[1];

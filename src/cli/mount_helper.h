@@ -10,7 +10,7 @@
 /* Whether @name, the program's own, is one of these. */
 bool mount_helper_is(const char *name);
 
-/* Turn "NAME ARCHIVE DIR [-sfnv] [-N NAMESPACE] [-t TYPE] [-o OPTIONS]" into the words of a
+/* Turn "NAME ARCHIVE|URL DIR [-sfnv] [-N NAMESPACE] [-t TYPE] [-o OPTIONS]" into the words of a
  * mount command, borrowed; OPTIONS is changed in its place. Their number; 0 if nothing is to be
  * done (-f); -EINVAL for another command line. */
 int mount_helper_words(char **words, int count, char *words_out[MOUNT_HELPER_WORDS_MAX]);

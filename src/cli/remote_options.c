@@ -4,6 +4,7 @@
 #include "archive/head.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "base/size.h"
 #include "base/text.h"
 #include "cli/print.h"
@@ -40,7 +41,8 @@ static const char *value_of(const struct invocation *invocation, const char *nam
 		       : NULL;
 }
 
-static enum exit_code refuse_without_remote(const struct invocation *invocation)
+static enum exit_code refuse_without_remote(const struct invocation *invocation,
+					    const struct remote_defaults *defaults)
 {
 	static const char *const names[] = { "pin",         "tofu",   "token-file",
 					     "plain-token", "cacert", "cache-dir",
@@ -50,23 +52,30 @@ static enum exit_code refuse_without_remote(const struct invocation *invocation)
 		if (option_given(invocation->options, names[i]))
 			return fail_usage(invocation, "--%s goes with --remote",
 					  names[i]);
+	if (defaults->token_file || defaults->ca_file || defaults->pin ||
+	    defaults->cache_directory || defaults->cache_size || defaults->timeout ||
+	    defaults->tofu || defaults->plain_token)
+		return fail_usage(invocation,
+				  "some words of -o are for the archive of a server");
 	return CODE_DONE;
 }
 
-static int get_numbers(const struct invocation *invocation, struct remote_options *remote,
-		       struct error *err)
+static int get_numbers(const char *size, const char *timeout,
+		       struct remote_options *remote, struct error *err)
 {
-	const char *size = value_of(invocation, "cache-size");
-	uint64_t timeout = REMOTE_TIMEOUT;
-	int r;
+	uint64_t seconds = REMOTE_TIMEOUT;
 
 	if (size && size_parse(size, &remote->cache_size) < 0)
 		return error_set(err, -EINVAL, "--cache-size: '%s' is no size", size);
 	if (size && !remote->cache_directory)
 		return error_set(err, -EINVAL, "--cache-size goes with --cache-dir");
-	r = option_u64(invocation->options, "timeout", 1, TIMEOUT_MAX, &timeout, err);
-	remote->timeout = (unsigned)timeout;
-	return r;
+	if (timeout && (number_parse_u64(timeout, &seconds) < 0 || seconds < 1 ||
+			seconds > TIMEOUT_MAX))
+		return error_set(err, -EINVAL,
+				 "--timeout: '%s' is not a number from 1 to %u", timeout,
+				 TIMEOUT_MAX);
+	remote->timeout = (unsigned)seconds;
+	return 0;
 }
 
 static int check_pin(const struct remote_options *remote, struct error *err)
@@ -83,32 +92,43 @@ static int check_pin(const struct remote_options *remote, struct error *err)
 	return 0;
 }
 
-enum exit_code remote_options_get(const struct invocation *invocation, const char *url,
+/* A flag, or what holds without it. */
+static const char *word_of(const struct invocation *invocation, const char *name,
+			   const char *word)
+{
+	const char *value = value_of(invocation, name);
+
+	return value ? value : word;
+}
+
+enum exit_code remote_options_get(const struct invocation *invocation,
+				  const struct remote_defaults *defaults,
 				  struct remote_options *remote_out)
 {
+	static const struct remote_defaults none;
+	const struct remote_defaults *words = defaults ? defaults : &none;
 	const struct options *options = invocation->options;
 	struct remote_options remote = {
-		.url = value_of(invocation, "remote"),
-		.token_file = option_value(options, "token-file"),
-		.plain_token = option_flag(options, "plain-token"),
-		.ca_file = option_value(options, "cacert"),
-		.pin = option_value(options, "pin"),
-		.tofu = has_option(invocation->command, "tofu") &&
-			option_flag(options, "tofu"),
-		.cache_directory = value_of(invocation, "cache-dir"),
+		.url = word_of(invocation, "remote", words->url),
+		.token_file = word_of(invocation, "token-file", words->token_file),
+		.plain_token = option_flag(options, "plain-token") || words->plain_token,
+		.ca_file = word_of(invocation, "cacert", words->ca_file),
+		.pin = word_of(invocation, "pin", words->pin),
+		.tofu = words->tofu || (has_option(invocation->command, "tofu") &&
+					option_flag(options, "tofu")),
+		.cache_directory =
+			word_of(invocation, "cache-dir", words->cache_directory),
 		.cache_size = REMOTE_CACHE_SIZE,
 	};
 	struct error err = { 0 };
-	enum exit_code code;
 
-	if (!remote.url && url && url[0])
-		remote.url = url;
-	if (!remote.url) {
-		code = refuse_without_remote(invocation);
-		*remote_out = (struct remote_options){ 0 };
-		return code;
-	}
-	if (get_numbers(invocation, &remote, &err) < 0 || check_pin(&remote, &err) < 0)
+	*remote_out = (struct remote_options){ 0 };
+	if (!remote.url || !remote.url[0])
+		return refuse_without_remote(invocation, words);
+	if (get_numbers(word_of(invocation, "cache-size", words->cache_size),
+			word_of(invocation, "timeout", words->timeout), &remote,
+			&err) < 0 ||
+	    check_pin(&remote, &err) < 0)
 		return fail_usage(invocation, "%s", err.text);
 	*remote_out = remote;
 	return CODE_DONE;

@@ -23,10 +23,24 @@
 /* Whether the command has REMOTE_OPTIONS. */
 bool remote_options_allowed(const struct command *command);
 
-/* What the options say; strings are borrowed. @url is the server if --remote does not name
- * one, unless it is NULL or empty. CODE_USAGE after having said why; CODE_DONE, with url NULL if
- * there is none. */
-enum exit_code remote_options_get(const struct invocation *invocation, const char *url,
+/* What holds where a flag is not given: words of -o, configuration. All borrowed; NULL, or for
+ * the URL empty, too: nothing. */
+struct remote_defaults {
+	const char *url;
+	const char *token_file;
+	const char *ca_file;
+	const char *pin;
+	const char *cache_directory;
+	const char *cache_size;
+	const char *timeout;
+	bool tofu;
+	bool plain_token;
+};
+
+/* What the options say, and the defaults (NULL: none); strings are borrowed. CODE_USAGE after
+ * having said why; CODE_DONE, with url NULL if there is none. */
+enum exit_code remote_options_get(const struct invocation *invocation,
+				  const struct remote_defaults *defaults,
 				  struct remote_options *remote_out);
 
 /* See to it that the server can be trusted: if it was never seen, ask whoever sits at the

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -27,6 +28,28 @@ static const char *const for_others[] = {
 	"mand",     "nostrictatime", "nomand",     "iversion",
 	"silent",   "loud",          "noiversion", "default_permissions",
 };
+
+/* Words whose value is kept as it is. */
+static const struct {
+	const char *name;
+	size_t offset; /* of the char * in struct mount_options */
+} strings[] = {
+	{ "at", offsetof(struct mount_options, at) },
+	{ "cache", offsetof(struct mount_options, cache) },
+	{ "jobs", offsetof(struct mount_options, jobs) },
+	{ "log", offsetof(struct mount_options, log) },
+	{ "token-file", offsetof(struct mount_options, token_file) },
+	{ "cacert", offsetof(struct mount_options, ca_file) },
+	{ "pin", offsetof(struct mount_options, pin) },
+	{ "cache-dir", offsetof(struct mount_options, cache_directory) },
+	{ "cache-size", offsetof(struct mount_options, cache_size) },
+	{ "timeout", offsetof(struct mount_options, timeout) },
+};
+
+static char **string_of(struct mount_options *options, size_t nth)
+{
+	return (char **)(void *)((char *)options + strings[nth].offset);
+}
 
 static bool is_listed(const char *word, const char *const *list, size_t count)
 {
@@ -85,14 +108,9 @@ static int take_value(const char *name, const char *value, struct mount_options 
 {
 	struct mount_masks *masks = &options->masks;
 
-	if (strcmp(name, "at") == 0)
-		return take_string(value, &options->at, err);
-	if (strcmp(name, "cache") == 0)
-		return take_string(value, &options->cache, err);
-	if (strcmp(name, "jobs") == 0)
-		return take_string(value, &options->jobs, err);
-	if (strcmp(name, "log") == 0)
-		return take_string(value, &options->log, err);
+	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
+		if (strcmp(name, strings[i].name) == 0)
+			return take_string(value, string_of(options, i), err);
 	if (strcmp(name, "uid") == 0)
 		return take_id(name, value, &masks->uid, &masks->has_uid, err);
 	if (strcmp(name, "gid") == 0)
@@ -115,6 +133,10 @@ static int take_word(char *word, struct mount_options *options, struct error *er
 	if (!*word || is_comment(word) ||
 	    is_listed(word, for_others, sizeof(for_others) / sizeof(char *)))
 		return 0;
+	if (strcmp(word, "tofu") == 0 || strcmp(word, "plain-token") == 0) {
+		*(word[0] == 't' ? &options->tofu : &options->plain_token) = true;
+		return 0;
+	}
 	if (strcmp(word, "rw") == 0)
 		return error_set(err, -EINVAL,
 				 "-o rw: an archive is mounted read-only, and changed by "
@@ -160,10 +182,8 @@ int mount_options_parse(const char *text, struct mount_options *options,
 
 void mount_options_done(struct mount_options *options)
 {
-	free(options->at);
-	free(options->cache);
-	free(options->jobs);
-	free(options->log);
+	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
+		free(*string_of(options, i));
 	text_done(&options->fuse);
 	*options = (struct mount_options){ 0 };
 }

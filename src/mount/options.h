@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "mount/file_system.h"
 
+#include <stdbool.h>
+
 struct error;
 
 struct mount_options {
@@ -14,6 +16,14 @@ struct mount_options {
 	char *cache; /* a size */
 	char *jobs;
 	char *log;
+	char *token_file; /* this and what follows: for a server's archive */
+	char *ca_file;
+	char *pin;
+	char *cache_directory;
+	char *cache_size;
+	char *timeout; /* seconds */
+	bool tofu;
+	bool plain_token;
 	struct mount_masks masks;
 	struct text fuse; /* for libfuse, comma-separated */
 };
