@@ -115,6 +115,16 @@ static int open_places(struct archive *archive, struct error *err)
 	return r < 0 ? r : places_check(archive->places, err);
 }
 
+/* Threads that mostly wait for another machine may be more than there are cores. */
+static unsigned thread_count(const struct archive *archive)
+{
+	struct origin *origin = archive->origin;
+	unsigned jobs = config_jobs(&archive->config);
+	unsigned waiting = origin ? origin->ops->parallel(origin) : 0;
+
+	return waiting > jobs ? waiting : jobs;
+}
+
 static int start_engines(struct archive *archive, struct error *err)
 {
 	int r;
@@ -122,7 +132,7 @@ static int start_engines(struct archive *archive, struct error *err)
 	r = budget_new(archive->config.limits.memory, &archive->budget);
 	if (r < 0)
 		return error_set(err, r, "no memory to open an archive");
-	return pool_new(config_jobs(&archive->config), &archive->pool, err);
+	return pool_new(thread_count(archive), &archive->pool, err);
 }
 
 int archive_open_catalog(const struct archive *archive, struct catalog **catalog_out,

@@ -94,23 +94,6 @@ static int set_aside(struct backing *backing, uint64_t size, struct error *err)
 	return r;
 }
 
-static int start_service(struct backing *backing, struct error *err)
-{
-	const struct config *config = archive_config(backing->archive);
-	struct origin *origin = archive_origin(backing->archive);
-	unsigned jobs = config_jobs(config);
-	unsigned waiting = origin ? origin->ops->parallel(origin) : jobs;
-	const struct read_service_options options = {
-		.source = archive_source(backing->archive),
-		.budget = archive_budget(backing->archive),
-		.readers = 2 * waiting,
-		.workers = waiting + 1, /* all but one work for one volume */
-		.cache_size = config_cache_bytes(config),
-	};
-
-	return read_service_new(&options, &backing->service, err);
-}
-
 /* One handle is the watcher's, now and then; a handle's cache can take 8 MiB. */
 static unsigned handle_count(const struct config *config)
 {
@@ -138,7 +121,7 @@ int backing_open(const struct archive_options *options, unsigned epoch, uint64_t
 	if (r == 0)
 		r = set_aside(backing, reserve, err);
 	if (r == 0)
-		r = start_service(backing, err);
+		r = read_service_open(backing->archive, &backing->service, err);
 	if (r < 0)
 		return r;
 	*backing_out = take_ptr(backing);

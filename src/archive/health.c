@@ -349,6 +349,29 @@ static int work(struct health_run *run, const struct volume_list *list, struct e
 	return r;
 }
 
+/* What another machine has: no volumes can be read, but every page and every byte that they
+ * are there for, which is proved on the way. */
+static int check_origin(struct archive *archive, const struct health_options *options,
+			struct health_report *report, struct error *err)
+{
+	const struct health_files_options files = {
+		.archive = archive,
+		.stopped = options->stopped,
+		.progress = options->progress,
+		.problem = options->problem,
+		.context = options->context,
+	};
+	uint64_t begun = clock_monotonic_ns();
+	int r;
+
+	if (!options->check)
+		return error_set(err, -EROFS, "what another machine has is only read");
+	r = health_files_read(&files, &report->files, err);
+	report->bytes = report->files.deep_bytes;
+	report->elapsed = clock_monotonic_ns() - begun;
+	return r;
+}
+
 int health_run(struct archive *archive, const struct health_options *options,
 	       struct health_report *report_out, struct error *err)
 {
@@ -369,6 +392,8 @@ int health_run(struct archive *archive, const struct health_options *options,
 	int r;
 
 	*report_out = (struct health_report){ .damage.budget = budget };
+	if (archive_origin(archive))
+		return check_origin(archive, options, report_out, err);
 	r = take_lock(&run, &lock_fd, err);
 	if (r == 0)
 		r = budget_reserve(budget, size, "the ledger", err);

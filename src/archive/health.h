@@ -59,7 +59,8 @@ struct health_report {
 	uint64_t elapsed;               /* nanoseconds */
 };
 
-/* 0 also where damage was found. -EBUSY: another run is at work, and the text says which;
+/* Of an archive that another machine has, the files are read, and it must be a check.
+ * 0 also where damage was found. -EBUSY: another run is at work, and the text says which;
  * -EINTR; -ENOENT: no such volume; -EBADMSG: the catalog is damaged; -ENOMEM, ...
  * *report_out is to be released in any case. */
 int health_run(struct archive *archive, const struct health_options *options,

@@ -46,6 +46,7 @@ struct health_files {
 	uint64_t lost_bytes;
 	uint64_t damaged_pages, lost_pages; /* tree and list pages */
 	uint64_t deep;                      /* contents that were read and compared */
+	uint64_t deep_bytes;                /* in them */
 	uint64_t away; /* of these: on volumes that are not attached */
 };
 
@@ -53,7 +54,9 @@ struct health_files_options {
 	struct archive *archive;
 	const struct uuid *volumes; /* that ranges name by number */
 	size_t volume_count;
-	bool (*stopped)(void *context); /* or NULL */
+	bool (*stopped)(void *context); /* or NULL, like the next two; from any thread */
+	void (*progress)(void *context, uint64_t bytes, uint64_t total); /* total 0: ? */
+	void (*problem)(void *context, const char *text);
 	void *context;
 };
 
@@ -62,7 +65,8 @@ int health_files_find(const struct health_files_options *options,
 		      const struct damage_list *damage, struct health_files *files,
 		      struct error *err);
 
-/* Read each content of the catalog once, on all workers, and add the files that differ. */
+/* Read each content of the catalog once, on all workers, and add the files that differ. Of an
+ * archive that another machine has: each file of the newest commit. */
 int health_files_read(const struct health_files_options *options,
 		      struct health_files *files, struct error *err);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* health_files_read(): every content once, however many files have it. The catalog's handle is
  * this thread's, so it walks the versions and the workers read; a few contents wait for a
- * worker at a time.
+ * worker at a time. A catalog that is filled on demand does not know which versions there are
+ * before it has asked for them, so of that the newest tree is walked, page by page.
  */
 #include "archive/health_files.h"
 
@@ -9,9 +10,11 @@
 #include "archive/health_probe.h"
 #include "archive/reader.h"
 #include "base/budget.h"
+#include "base/cancel.h"
 #include "base/error.h"
 #include "base/mutex.h"
 #include "base/pool.h"
+#include "catalog/listing.h"
 #include "catalog/search.h"
 #include "merkle/key.h"
 
@@ -36,7 +39,8 @@ struct read_task {
 	struct task task;
 	struct reading *reading;
 	struct health_file file;
-	char *line; /* owned */
+	uint64_t size; /* bytes */
+	char *line;    /* owned */
 	size_t line_size;
 };
 
@@ -64,6 +68,10 @@ static int settle(struct read_task *task, int r, struct error *err)
 	mutex_scope(&reading->mutex);
 
 	reading->files->deep++;
+	reading->files->deep_bytes += task->size;
+	if (reading->options->progress)
+		reading->options->progress(reading->options->context,
+					   reading->files->deep_bytes, 0);
 	if (r == -ENOMEDIUM) {
 		reading->files->away++;
 		return 0;
@@ -71,7 +79,11 @@ static int settle(struct read_task *task, int r, struct error *err)
 	if (r == 0 && task->file.lost_count == 0)
 		return 0;
 	if (r < 0 && r != -EBADMSG)
-		return r;
+		return error_prefix(err, r, "'%s'", task->file.path);
+	if (r < 0 && reading->options->problem) {
+		(void)error_prefix(err, r, "'%s'", task->file.path);
+		reading->options->problem(reading->options->context, err->text);
+	}
 	task->file.state = HEALTH_LOST;
 	if (is_known(reading->files, &task->file))
 		return 0;
@@ -83,6 +95,7 @@ static int read_content(struct read_task *task, struct reader *reader, struct er
 {
 	struct manifest manifest = { 0 };
 	autoptr(content) content = NULL;
+	struct error ignored;
 	int r;
 
 	r = manifest_decode(task->line, task->line_size, &manifest, err);
@@ -95,8 +108,15 @@ static int read_content(struct read_task *task, struct reader *reader, struct er
 	if (r != -EBADMSG)
 		return r;
 	r = health_probe(task->reading->options, content, reader, 0,
-			 content_size(content), &task->file, err);
+			 content_size(content), &task->file, &ignored);
 	return r == 0 ? -EBADMSG : r;
+}
+
+static bool is_wanted(void *context)
+{
+	const struct health_files_options *options = context;
+
+	return !options->stopped || !options->stopped(options->context);
 }
 
 static int run_task(struct task *base, unsigned worker, struct error *err)
@@ -105,7 +125,8 @@ static int run_task(struct task *base, unsigned worker, struct error *err)
 	const struct health_files_options *options = task->reading->options;
 	int r;
 
-	if (options->stopped && options->stopped(options->context))
+	cancel_scope((struct cancel){ is_wanted, (void *)(uintptr_t)options });
+	if (cancelled())
 		r = error_set(err, -EINTR, "interrupted");
 	else
 		r = settle(task, read_content(task, task->reading->readers[worker], err),
@@ -145,6 +166,7 @@ static int submit(struct reading *reading, const uint8_t *path, size_t path_size
 						   .version = row->version };
 		task->line = strndup(row->line, row->line_size);
 		task->line_size = row->line_size;
+		task->size = row->size;
 		r = key_to_path(path, path_size, &task->file.path);
 	}
 	if (r < 0 || !task->line) {
@@ -161,13 +183,15 @@ static int visit(void *context, const uint8_t *path, size_t path_size,
 		 const struct version_row *row, struct error *err)
 {
 	struct reading *reading = context;
-	int r;
+	struct archive *archive = reading->options->archive;
+	int r = 1;
 
 	if (task_group_failed(&reading->group))
 		return error_set(err, -ECANCELED, "a worker failed");
 	if (row->type != ENTRY_FILE)
 		return 0;
-	r = is_first(archive_catalog(reading->options->archive), row, err);
+	if (!archive_origin(archive))
+		r = is_first(archive_catalog(archive), row, err);
 	return r > 0 ? submit(reading, path, path_size, row, err) : r;
 }
 
@@ -210,12 +234,16 @@ static int read_all(struct reading *reading, struct error *err)
 		.size_min = 1,
 		.size_max = UINT64_MAX,
 	};
+	struct archive *archive = reading->options->archive;
 	struct error why = { 0 };
 	int worse;
 	int r;
 
-	r = catalog_search(archive_catalog(reading->options->archive), &files, visit,
-			   reading, err);
+	if (archive_origin(archive))
+		r = catalog_walk(archive_catalog(archive), NULL, 0, VERSION_CURRENT,
+				 visit, reading, err);
+	else
+		r = catalog_search(archive_catalog(archive), &files, visit, reading, err);
 	worse = task_group_wait(&reading->group, &why);
 	if (worse < 0 && (r == 0 || r == -ECANCELED)) {
 		if (err)

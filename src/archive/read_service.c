@@ -9,9 +9,12 @@
  */
 #include "archive/read_service.h"
 
+#include "archive/archive.h"
 #include "archive/frame_cache.h"
+#include "archive/origin.h"
 #include "archive/read_ahead.h"
 #include "archive/reader_pool.h"
+#include "base/config.h"
 #include "base/error.h"
 
 #include <stdlib.h>
@@ -47,6 +50,24 @@ int read_service_new(const struct read_service_options *options,
 	}
 	*service_out = take_ptr(service);
 	return 0;
+}
+
+int read_service_open(struct archive *archive, struct read_service **service_out,
+		      struct error *err)
+{
+	const struct config *config = archive_config(archive);
+	struct origin *origin = archive_origin(archive);
+	unsigned jobs = config_jobs(config);
+	unsigned waiting = origin ? origin->ops->parallel(origin) : jobs;
+	const struct read_service_options options = {
+		.source = archive_source(archive),
+		.budget = archive_budget(archive),
+		.readers = 2 * waiting,
+		.workers = waiting + 1, /* all but one work for one volume */
+		.cache_size = config_cache_bytes(config),
+	};
+
+	return read_service_new(&options, service_out, err);
 }
 
 void read_service_free(struct read_service *service)

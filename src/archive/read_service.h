@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 
+struct archive;
 struct budget;
 struct error;
 struct read_ahead;
@@ -47,6 +48,11 @@ struct read_counters {
  * frees *service_out after all its files. */
 int read_service_new(const struct read_service_options *options,
 		     struct read_service **service_out, struct error *err);
+
+/* One of the size that suits the archive, which it borrows: its configuration, and how far
+ * away it is. */
+int read_service_open(struct archive *archive, struct read_service **service_out,
+		      struct error *err);
 
 /* Waits for reading ahead to end. NULL is a no-op. */
 void read_service_free(struct read_service *service);

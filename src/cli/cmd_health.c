@@ -6,6 +6,7 @@
 #include "cli/health_report.h"
 #include "cli/print.h"
 #include "cli/progress.h"
+#include "cli/remote_options.h"
 #include "cli/session.h"
 #include "cli/volume_lookup.h"
 
@@ -107,6 +108,26 @@ static int read_options(struct invocation *invocation, struct health_options *op
 	if (r == 0)
 		r = read_jobs(invocation, err);
 	return r;
+}
+
+/* What is about volumes does not go with another machine's archive. */
+static enum exit_code check_remote(const struct invocation *invocation,
+				   const struct health_options *options)
+{
+	static const char *const names[] = { "volume",   "due",        "older-than",
+					     "one-pass", "limit-rate", "resume" };
+
+	if (is_verify(invocation) || !option_given(invocation->options, "remote"))
+		return CODE_DONE;
+	if (!options->check)
+		return fail_usage(invocation, "--remote goes with --check: what another "
+					      "machine has is only read");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (option_given(invocation->options, names[i]))
+			return fail_usage(invocation,
+					  "--%s and --remote can't be used together",
+					  names[i]);
+	return CODE_DONE;
 }
 
 /* A volume that could not be looked at is trouble of its own. */
@@ -217,7 +238,9 @@ static enum exit_code run(struct invocation *invocation)
 	r = read_options(invocation, &options, &err);
 	if (r < 0)
 		return fail_usage(invocation, "%s", err.text);
-	code = session_open(invocation, SESSION_READ, &archive);
+	code = check_remote(invocation, &options);
+	if (code == CODE_DONE)
+		code = session_open(invocation, SESSION_READ, &archive);
 	if (code != CODE_DONE)
 		return code;
 	if (name) {
@@ -242,6 +265,7 @@ static const struct option_spec specs[] = {
 	{ 0, "report", "FILE", "write the report, as JSON, to FILE" },
 	{ 0, "metrics", "FILE", "write metrics for Prometheus to FILE" },
 	{ 0, "jobs", "N", "worker threads" },
+	REMOTE_OPTIONS,
 	{ 0 },
 };
 
@@ -254,7 +278,9 @@ const struct command command_health = {
 		"records. What is damaged is\nrebuilt, written in place and read again; "
 		"repair.log in the archive tells what was done. Exits with 0\nif all is "
 		"well, with 3 if damage was found and repaired (or could be), with 4 if "
-		"something is lost.",
+		"something is lost.\n\nWith --check --remote, every file of the newest "
+		"commit "
+		"that a server has is read and proved.",
 	.options = specs,
 	.run = run,
 };

@@ -157,7 +157,7 @@ class Cable:
                 try:
                     if not self.whole:
                         raise ConnectionError
-                    server = socket.create_connection(self.target, timeout=PATIENCE)
+                    server = self._connect()
                 except OSError:
                     client.close()
                     continue
@@ -165,6 +165,9 @@ class Cable:
                     self.sockets |= {client, server}
                 for pair in (client, server, False), (server, client, True):
                     threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _connect(self):
+        return socket.create_connection(self.target, timeout=PATIENCE)
 
     def lead_to(self, server):
         self.target = server.host, server.port

@@ -159,6 +159,18 @@ def test_names_of_one_file_are_asked_for_once(archive, serve, program, home, tmp
 # Trust
 
 
+def test_a_file_with_very_many_names_is_read_too(archive, serve, program, home, tmp_path, count):
+    if not count(0, 1):
+        pytest.skip('with full counts only')
+    write_file(tmp_path / 'tree/one', b'of many')
+    for n in range(9000):
+        os.link(tmp_path / 'tree/one', tmp_path / f'tree/{n:0200}')
+    archive.commit(tmp_path / 'tree')
+    server = serve(archive)
+    assert 2 * MIB < len(server.get('/v1/names/tree/one').body) < 4 * MIB
+    assert Remote(program, server.url, home).cat('/tree/one', '--tofu') == b'of many'
+
+
 @pytest.mark.main
 def test_a_server_never_seen_needs_a_word(archive, small, serve, program, home):
     remote = Remote(program, serve(archive).url, home)

@@ -129,11 +129,11 @@ def test_rclone_mounts_it(server, tree, tmp_path):
 
 
 @contextlib.contextmanager
-def in_front(folder, to):
+def in_front(folder, to, settings=NGINX):
     """nginx as a proxy; its socket. (A port that was free may be so no more.)"""
     path = str(folder / 'nginx.socket')
     config = folder / 'nginx.conf'
-    config.write_text(NGINX.format(folder=folder, path=path, to=to))
+    config.write_text(settings.format(folder=folder, path=path, to=to))
     process = subprocess.Popen([shutil.which('nginx', path='/usr/sbin:/usr/bin'), '-c', config],
                                stderr=subprocess.DEVNULL)
     try:
