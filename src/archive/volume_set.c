@@ -275,17 +275,22 @@ static int scanned_name(struct volume_set *set, const struct uuid *uuid, char **
 	return 0;
 }
 
-static int not_attached(struct error *err, const struct uuid *uuid, const char *label)
+/* @file is where it was last seen, or NULL. */
+static int not_attached(struct error *err, const struct uuid *uuid, const char *label,
+			const char *file)
 {
+	bool seen = file && file[0];
 	char hex[2 * UUID_SIZE + 1];
 
 	hex_encode(uuid->bytes, UUID_SIZE, hex);
-	return error_set(err, -ENOMEDIUM, "volume %s ('%s') is not attached", hex,
-			 label ? label : "");
+	return error_set(err, -ENOMEDIUM, "volume %s ('%s'%s%s) is not attached", hex,
+			 label ? label : "", seen ? ", last seen at " : "",
+			 seen ? file : "");
 }
 
 static int find_by_scan(struct volume_set *set, const struct uuid *uuid,
-			const char *label, char **name_out, struct error *err)
+			const char *label, const char *file, char **name_out,
+			struct error *err)
 {
 	autofree char *name = NULL;
 	int r;
@@ -297,10 +302,10 @@ static int find_by_scan(struct volume_set *set, const struct uuid *uuid,
 	if (r < 0)
 		return error_set(err, r, "no memory for a file name");
 	if (!name)
-		return not_attached(err, uuid, label);
+		return not_attached(err, uuid, label, file);
 	r = volume_folder_check(places_base(set->places), name, uuid, err);
 	if (r == -ENOENT)
-		return not_attached(err, uuid, label); /* gone since the scan */
+		return not_attached(err, uuid, label, file); /* gone since the scan */
 	if (r < 0)
 		return r;
 	*name_out = take_ptr(name);
@@ -313,6 +318,7 @@ static int find_file(struct volume_set *set, const struct uuid *uuid, char **nam
 {
 	autofree char *label = NULL;
 	autofree char *name = NULL;
+	autofree char *found = NULL;
 	int r;
 
 	r = find_row(set, uuid, &label, &name, err);
@@ -321,13 +327,13 @@ static int find_file(struct volume_set *set, const struct uuid *uuid, char **nam
 	r = -ENOENT;
 	if (name && name[0])
 		r = volume_folder_check(places_base(set->places), name, uuid, err);
-	if (r == -ENOENT) {
-		free(take_ptr(name));
-		r = find_by_scan(set, uuid, label, &name, err);
-	}
+	if (r == -ENOENT)
+		r = find_by_scan(set, uuid, label, name, &found, err);
+	else if (r == 0)
+		found = take_ptr(name);
 	if (r < 0)
 		return r;
-	*name_out = take_ptr(name);
+	*name_out = take_ptr(found);
 	if (label_out)
 		*label_out = take_ptr(label);
 	return 0;

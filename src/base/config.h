@@ -108,6 +108,8 @@ struct config {
 	} commit;
 	struct {
 		char *state;
+		struct config_strings never_recall; /* programs */
+		uint32_t recalls_per_user;
 	} tier;
 };
 

@@ -374,6 +374,23 @@ const struct config_key config_keys[] = {
 		.help = "Where the hot tier keeps its tables of stubs. Nothing else has "
 			"what is in them.",
 	},
+	{
+		FIELD(tier, never_recall),
+		.type = CONFIG_PATHS,
+		.fallback = "",
+		.help = "Programs (\"/usr/bin/updatedb\") that get EBUSY instead of a "
+			"stub's content: indexers, backups.\n"
+			"A script is its interpreter.",
+	},
+	{
+		FIELD(tier, recalls_per_user),
+		.type = CONFIG_U32,
+		.min = 1,
+		.max = 16,
+		.fallback = "12",
+		.help = "How many stubs come back at the same time for one user, of the "
+			"16 for all. More wait.",
+	},
 };
 
 const size_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);

@@ -29,6 +29,8 @@ static enum exit_code run_run(struct invocation *invocation)
 	struct worker_options options = {
 		.state = invocation->config.tier.state,
 		.deadline = DEADLINE,
+		.never = &invocation->config.tier.never_recall,
+		.user_max = invocation->config.tier.recalls_per_user,
 		.ready = say_ready,
 	};
 	struct error err = { 0 };

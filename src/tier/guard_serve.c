@@ -163,7 +163,8 @@ static void send_requests(struct guard *guard)
 	for (size_t i = 0; i < guard->pendings.count; i++) {
 		struct pending *pending = &guard->pendings.items[i];
 		const struct message message = { .type = MESSAGE_REQUEST,
-						 .sequence = pending->sequence };
+						 .sequence = pending->sequence,
+						 .number = (uint64_t)pending->pid };
 
 		if (pending->sent)
 			continue;

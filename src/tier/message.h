@@ -22,7 +22,7 @@ enum message_type {
 	MESSAGE_RELEASE,   /* end, and let everybody through; -> STATE */
 	/* from it */
 	MESSAGE_GROUP, /* with the group's descriptor; number: stubs are marked already */
-	MESSAGE_REQUEST, /* `sequence`, with a descriptor of the file */
+	MESSAGE_REQUEST, /* `sequence`, with a descriptor of the file; number: the process */
 	MESSAGE_STATE, /* number: requests waiting; sequence: the worker's process, or 0;
 			* error, if asked: ENODATA as long as no stub is marked */
 };

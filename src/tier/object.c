@@ -6,7 +6,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "catalog/history.h"
+#include "catalog/placement.h"
 #include "merkle/hash.h"
+#include "tier/recall_queue.h"
 #include "tier/tier.h"
 
 #include <errno.h>
@@ -50,6 +52,36 @@ int object_open(struct tier *tier, const struct hash *hash, uint64_t size,
 				  err);
 	manifest_done(&manifest);
 	return r;
+}
+
+static const struct hash *first_segment(const struct manifest *manifest)
+{
+	static const struct hash none;
+
+	if (!hash_equal(&manifest->pack.segment, &none))
+		return &manifest->pack.segment;
+	return manifest->segment_count > 0 ? &manifest->segments[0] : NULL;
+}
+
+void object_locate(struct tier *tier, const struct hash *hash, uint64_t size,
+		   struct recall_place *place)
+{
+	struct manifest manifest = { 0 };
+	struct segment_place found;
+	const struct hash *segment;
+	struct catalog *catalog;
+
+	if (find_manifest(tier->backing, hash, size, &manifest, NULL) < 0)
+		return;
+	segment = first_segment(&manifest);
+	if (segment && backing_take_catalog(tier->backing, &catalog, NULL) == 0) {
+		if (catalog_find_segment(catalog, segment, 0, 0, &found, NULL) == 0) {
+			place->volume = found.volume;
+			place->offset = found.log_offset + manifest.pack.offset;
+		}
+		backing_give_catalog(tier->backing, catalog);
+	}
+	manifest_done(&manifest);
 }
 
 int object_read(struct open_file *file, uint64_t offset, uint8_t *buffer, size_t size,

@@ -8,6 +8,7 @@
 struct error;
 struct hash;
 struct open_file;
+struct recall_place;
 struct tier;
 
 #define OBJECT_CHUNK (1u << 20) /* bytes read and written at once */
@@ -22,6 +23,11 @@ struct object_watch {
  * none. The caller frees *file_out before the tier. */
 int object_open(struct tier *tier, const struct hash *hash, uint64_t size,
 		struct open_file **file_out, struct error *err);
+
+/* Where it begins; unchanged if the catalog does not tell (a file of very many segments has
+ * the list of them in the archive, too). */
+void object_locate(struct tier *tier, const struct hash *hash, uint64_t size,
+		   struct recall_place *place);
 
 /* Fill @buffer at @offset with exactly @size bytes. -EBADMSG: lost; -ENOMEDIUM: on a volume
  * that is not attached. */

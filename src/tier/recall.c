@@ -29,6 +29,7 @@
 #include "tier/kept_times.h"
 #include "tier/marker.h"
 #include "tier/object.h"
+#include "tier/space.h"
 #include "tier/tier.h"
 
 #include <errno.h>
@@ -36,7 +37,6 @@
 #include <linux/falloc.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define BLOCK 4096u               /* bytes that are zero or not, together */
@@ -47,7 +47,8 @@
 struct recall {
 	struct tier *tier;
 	struct tier *source; /* has the archive */
-	int group;
+	const struct recall_setup *setup;
+	struct space_claim *claim;
 	int fd;     /* for writing */
 	int direct; /* the same, around the page cache; -1: not */
 	struct stub_row *row;
@@ -90,7 +91,7 @@ static bool has_data(int fd)
 static int unmark(const struct recall *recall)
 {
 	/* A mark that stays only makes opening slower. */
-	(void)group_unmark(recall->group, recall->fd, NULL);
+	(void)group_unmark(recall->setup->group, recall->fd, NULL);
 	return 0;
 }
 
@@ -100,18 +101,6 @@ static int contradiction(struct error *err, const char *what)
 }
 
 /* ---- filling ---- */
-
-static int check_space(const struct recall *recall, struct error *err)
-{
-	struct statvfs space;
-	uint64_t wanted = recall->row->size + SPARE_SPACE;
-
-	if (fstatvfs(recall->fd, &space) < 0)
-		return error_set_errno(err, -errno, "free space");
-	if ((uint64_t)space.f_bavail * space.f_frsize < wanted)
-		return error_set(err, -ENOSPC, "no room to recall it");
-	return 0;
-}
 
 static bool is_zero(const uint8_t *data, size_t size)
 {
@@ -185,6 +174,7 @@ static int fill_chunk(const struct recall *recall, struct open_file *object, boo
 		r = kept_times_after(recall->times, recall->fd);
 	if (r < 0)
 		return error_set_errno(err, r, "write");
+	space_use(recall->claim, size);
 	crash_point("tier.recall.chunk");
 	r = recall->watch->chunk(recall->watch->context);
 	return r < 0 ? error_set_errno(err, r, "stopped") : 0;
@@ -248,17 +238,16 @@ static int open_direct(const struct recall *recall)
 	return fd;
 }
 
-static int fill_from_archive(struct recall *recall, struct error *err)
+/* With room for it. */
+static int fill_in_room(struct recall *recall, struct error *err)
 {
 	bool compare = has_data(recall->fd);
 	autoclose int direct = open_direct(recall);
 	autoptr(open_file) object = NULL;
 	int r;
 
-	r = check_space(recall, err);
-	if (r == 0)
-		r = object_open(recall->source, &recall->row->hash, recall->row->size,
-				&object, err);
+	r = object_open(recall->source, &recall->row->hash, recall->row->size, &object,
+			err);
 	if (r < 0)
 		return r;
 	recall->direct = direct;
@@ -267,6 +256,21 @@ static int fill_from_archive(struct recall *recall, struct error *err)
 	if (r < 0 && !compare)
 		(void)recall_punch(recall->fd, recall->row->size, recall->times);
 	return r < 0 ? r : finish(recall, err);
+}
+
+static int fill_from_archive(struct recall *recall, struct error *err)
+{
+	struct space_claim claim;
+	int r;
+
+	r = space_take(recall->setup->space, recall->fd, recall->row->size, SPARE_SPACE,
+		       &claim, err);
+	if (r < 0)
+		return r;
+	recall->claim = &claim;
+	r = fill_in_room(recall, err);
+	space_give_back(&claim);
+	return r;
 }
 
 /* Without a marker: whether all is there, because a recall got almost to its end. */
@@ -322,14 +326,15 @@ static int note_problem(struct tier *tier, struct stub_row *row, const struct er
 	return stub_table_put(tier->table, row, NULL);
 }
 
-static int recall_row(const struct tiers *tiers, struct tier *tier, int group,
+static int recall_row(const struct recall_setup *setup, struct tier *tier,
 		      struct stub_row *row, const struct object_watch *watch,
 		      struct error *err)
 {
 	struct recall recall = { .direct = -1,
 				 .tier = tier,
-				 .source = tiers_with_archive(tiers, &row->archive),
-				 .group = group,
+				 .source =
+					 tiers_with_archive(setup->tiers, &row->archive),
+				 .setup = setup,
 				 .row = row,
 				 .watch = watch };
 	struct kept_times times;
@@ -347,7 +352,7 @@ static int recall_row(const struct tiers *tiers, struct tier *tier, int group,
 	kept_times_begin(&times, &recall.before);
 	recall.times = &times;
 	if (row->state == STUB_PREPARED)
-		return recall_cancel(tier, group, fd, row, err);
+		return recall_cancel(tier, setup->group, fd, row, err);
 	r = recall_stub(&recall, err);
 	if (r < 0)
 		(void)note_problem(tier, row, err);
@@ -365,12 +370,12 @@ static int check_stranger(int group, int fd, struct error *err)
 	return 0;
 }
 
-int recall_file(const struct tiers *tiers, int group, int fd,
-		const struct object_watch *watch, struct error *err)
+/* The row of the file @fd. CATALOG_END. */
+static int find_row(const struct tiers *tiers, int fd, struct tier **tier_out,
+		    struct stub_row *row_out, struct error *err)
 {
 	struct tier *tier = tiers_of_file(tiers, fd);
 	uint8_t handle[STUB_HANDLE_MAX];
-	struct stub_row row = { 0 };
 	size_t size;
 	int r;
 
@@ -378,14 +383,38 @@ int recall_file(const struct tiers *tiers, int group, int fd,
 		return contradiction(err, "its tier is unknown");
 	r = tier_handle_get(fd, handle, &size, err);
 	if (r == 0)
-		r = stub_table_get(tier->table, handle, size, &row, err);
+		r = stub_table_get(tier->table, handle, size, row_out, err);
+	*tier_out = tier;
+	return r;
+}
+
+int recall_file(const struct recall_setup *setup, int fd,
+		const struct object_watch *watch, struct error *err)
+{
+	struct stub_row row = { 0 };
+	struct tier *tier;
+	int r = find_row(setup->tiers, fd, &tier, &row, err);
+
 	if (r < 0)
 		return r;
 	if (r == CATALOG_END)
-		return check_stranger(group, fd, err);
-	r = recall_row(tiers, tier, group, &row, watch, err);
+		return check_stranger(setup->group, fd, err);
+	r = recall_row(setup, tier, &row, watch, err);
 	stub_row_done(&row);
 	return r;
+}
+
+void recall_locate(const struct tiers *tiers, int fd, struct recall_place *place)
+{
+	struct stub_row row = { 0 };
+	struct tier *tier;
+
+	if (find_row(tiers, fd, &tier, &row, NULL) != 0)
+		return;
+	tier = tiers_with_archive(tiers, &row.archive);
+	if (tier)
+		object_locate(tier, &row.hash, row.size, place);
+	stub_row_done(&row);
 }
 
 int recall_errno(int r)

@@ -8,9 +8,18 @@
 struct error;
 struct kept_times;
 struct object_watch;
+struct recall_place;
+struct space;
 struct stub_row;
 struct tier;
 struct tiers;
+
+/* What all recalls share. */
+struct recall_setup {
+	const struct tiers *tiers;
+	int group;
+	struct space *space;
+};
 
 /* What a process asks for that opens the marked file @fd: 0 once it has all its content, and
  * that is durable; then it is no stub any more. What is no stub is left alone, which is also
@@ -19,8 +28,11 @@ struct tiers;
  *   -ENOENT, -EBADMSG  its content is lost
  *   -ENOMEDIUM  its volume is not attached
  *   -ENOSPC     no room for it */
-int recall_file(const struct tiers *tiers, int group, int fd,
+int recall_file(const struct recall_setup *setup, int fd,
 		const struct object_watch *watch, struct error *err);
+
+/* Where the content of the file @fd begins; unchanged if that is not to be found out. */
+void recall_locate(const struct tiers *tiers, int fd, struct recall_place *place);
 
 /* Take a row back whose file, open for writing as @fd, still has its content: it was about
  * to become a stub when a process was killed, or it could not. The mark goes too. */

@@ -7,6 +7,7 @@
 #include "tier/worker.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/crash_point.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -34,7 +35,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define RECALLS 16u      /* at a time */
 #define GUARD_TIMEOUT 20 /* seconds for a guard to answer */
 #define JOIN_TRIES 10
 #define RECOVERY_PAUSE 1 /* second between two attempts to get a guard */
@@ -232,9 +232,11 @@ static int start_work(struct worker *worker, struct error *err)
 		.group = worker->group,
 		.guard = worker->guard,
 		.interval = worker->options->deadline * NS_PER_SECOND / 4,
+		.never = worker->options->never,
+		.queue = { .user_max = worker->options->user_max },
 	};
 	work_init(&worker->work);
-	return pool_new(RECALLS, &worker->work.pool, err);
+	return pool_new(RECALLS_MAX, &worker->work.pool, err);
 }
 
 static int start(struct worker *worker, struct error *err)
@@ -249,7 +251,7 @@ static int start(struct worker *worker, struct error *err)
 		cover(worker);
 	if (r == 0)
 		r = tiers_open(worker->options->state, worker->state_fd,
-			       2ull * RECALLS * OBJECT_CHUNK, &worker->tiers, err);
+			       2ull * RECALLS_MAX * OBJECT_CHUNK, &worker->tiers, err);
 	if (r == 0)
 		r = attach(worker, err);
 	if (r == 0)
@@ -274,17 +276,25 @@ static void hear_guard(struct worker *worker)
 	if (message_receive(worker->guard, &message, &fd) < 0)
 		recover_guard(worker);
 	else if (message.type == MESSAGE_REQUEST)
-		work_recall(&worker->work, message.sequence, take_fd(&fd));
+		work_recall(&worker->work, message.sequence, (pid_t)message.number,
+			    take_fd(&fd));
 }
 
 static int serve(struct worker *worker, struct error *err)
 {
 	struct pollfd fds[] = { { .fd = worker->guard, .events = POLLIN },
 				{ .fd = worker->signals, .events = POLLIN } };
+	uint64_t interval = worker->work.interval;
+	uint64_t told = clock_monotonic_ns();
 
 	for (;;) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		if (poll(fds, 2, (int)(interval * 1000 / NS_PER_SECOND) + 1) < 0 &&
+		    errno != EINTR)
 			return error_set_errno(err, -errno, "poll");
+		if (clock_monotonic_ns() - told >= interval) {
+			work_tell_progress(&worker->work);
+			told = clock_monotonic_ns();
+		}
 		if (fds[1].revents)
 			return 0;
 		if (fds[0].revents)

@@ -5,12 +5,15 @@
  */
 #include <stdint.h>
 
+struct config_strings;
 struct error;
 
 struct worker_options {
 	const char *state; /* folder; made if missing */
 	uint64_t deadline; /* seconds without progress after which a request is denied */
-	void (*ready)(void); /* all stubs are marked */
+	const struct config_strings *never; /* programs that cause no recall */
+	unsigned user_max;                  /* recalls under way of one user */
+	void (*ready)(void);                /* all stubs are marked */
 };
 
 /* Work until SIGTERM or SIGINT. Then the guard stays, and stubs can't be opened. -EBUSY:

@@ -18,11 +18,11 @@ def tier(program, tmp_path):
 
 
 @contextlib.contextmanager
-def held_at(tier, place, ready=True):
+def held_at(tier, place, ready=True, env=None):
     """A daemon that waits at a place for as long as this lasts."""
     gate = tier.fast / 'gate'
     gate.touch()
-    env = {'BLOCKFRAME_WAIT_AT': f'{place}:{gate}'}
+    env = {'BLOCKFRAME_WAIT_AT': f'{place}:{gate}', **(env or {})}
     try:
         if ready:
             tier.start(env=env)
