@@ -228,6 +228,23 @@ static void a_file_that_is_no_table_is_refused(void **state)
 	assert_non_null(strstr(err.text, "table of stubs"));
 }
 
+static void many_rows_are_written_at_once(void **state)
+{
+	autoptr(stub_table) table = NULL;
+	struct stub_row rows[3] = { sample(1), sample(2), sample(3) };
+	uint64_t count, size;
+
+	(void)state;
+	assert_int_equal(stub_table_open(path, true, &table, NULL), 0);
+	assert_int_equal(stub_table_put_all(table, rows, 0, NULL), 0);
+	assert_int_equal(stub_table_put_all(table, rows, 3, NULL), 0);
+	assert_int_equal(stub_table_totals(table, &count, &size, NULL), 0);
+	assert_int_equal(count, 3);
+	assert_int_equal(size, 3006);
+	for (size_t n = 0; n < 3; n++)
+		stub_row_done(&rows[n]);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
 
 int main(void)
@@ -240,6 +257,7 @@ int main(void)
 		CASE(another_name_for_the_content_is_found_out),
 		CASE(a_table_that_is_not_there_is_not_made),
 		CASE(a_file_that_is_no_table_is_refused),
+		CASE(many_rows_are_written_at_once),
 	};
 
 	return cmocka_run_group_tests_name("stub_table", tests, NULL, NULL);

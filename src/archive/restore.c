@@ -223,11 +223,15 @@ static int restore_root(struct restore *restore, const struct bytes *key,
 static int restore_all(struct restore *restore, struct error *err)
 {
 	const struct restore_options *options = restore->work.options;
+	struct error why = { 0 };
+	int stopped;
 	int r = 0;
 
 	for (size_t i = 0; i < options->key_count && r >= 0; i++)
 		r = restore_root(restore, &options->keys[i], err);
-	restore_work_wait(&restore->work);
+	stopped = restore_work_wait(&restore->work, &why);
+	if (stopped < 0)
+		r = error_set(err, stopped, "%s", why.text);
 	if (r >= 0 && restore_work_cancelled(&restore->work))
 		r = error_set(err, -EINTR, "interrupted");
 	if (r >= 0)

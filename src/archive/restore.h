@@ -38,6 +38,24 @@ struct restore_report {
 	void *context;
 };
 
+/* Somebody who keeps contents in the archive, and brings them back when a file is opened (the
+ * hot tier). */
+struct restore_stub {
+	int fd; /* a file without a name and without content, of the manifest's size */
+	const struct manifest *manifest; /* borrowed, as path: where it will be */
+	const char *path;
+};
+
+#define RESTORE_STUBS_MAX 128u
+
+struct restore_stubber {
+	/* Make all of @stubs (up to RESTORE_STUBS_MAX) stubs: on return 0 they may get their
+	 * names. Otherwise the restore stops. From any thread. */
+	int (*guard)(void *context, const struct restore_stub *stubs, size_t count,
+		     struct error *err);
+	void *context;
+};
+
 struct restore_options {
 	const struct bytes *keys; /* what to restore; an empty key is everything */
 	size_t key_count;
@@ -51,6 +69,7 @@ struct restore_options {
 		directory; /* made if missing; an entry PATH becomes DIR/basename(PATH) */
 	bool resume;       /* keep files that are there with the right size and time */
 	bool force;        /* replace files that are there */
+	const struct restore_stubber *stubber; /* files become stubs; NULL */
 	const atomic_bool *cancel;
 	struct restore_report report;
 };
@@ -60,6 +79,7 @@ struct restore_summary {
 	uint64_t directories;
 	uint64_t others; /* symlinks, devices, ... */
 	uint64_t bytes;  /* of content */
+	uint64_t stubs;  /* of the files */
 	uint64_t kept;   /* found complete by --resume */
 	uint64_t lost_files;
 	uint64_t lost_bytes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Life of a restored file:
  *
- *   open: ".blockframe-<hash of its path>.partial", the same name in a later run
+ *   open: a stub has no name; any other file is called ".blockframe-<hash of its path>.partial", the same name in a later run
  *   write: each range frame by frame, holes left out
  *   finish: complete -> attributes, rename to its name
  *           lost bytes -> attributes, rename to "<name>.blockframe-damaged"
@@ -71,9 +71,35 @@ static int make_temporary(struct restore_file *file, struct error *err)
 	return 0;
 }
 
-int restore_file_open(const struct target *target, struct target_parent *parent,
-		      struct manifest *manifest, const char *path,
-		      struct restore_file **file_out, struct error *err)
+static int make_unnamed(struct restore_file *file, uint64_t size, struct error *err)
+{
+	file->fd = openat(file->parent_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (file->fd < 0)
+		return error_set_errno(err, -errno, "make a file without a name");
+	if (ftruncate(file->fd, (off_t)size) < 0)
+		return error_set_errno(err, -errno, "set size");
+	return 0;
+}
+
+int restore_file_link(struct restore_file *file, struct error *err)
+{
+	char path[32];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
+	r = linkat(AT_FDCWD, path, file->parent_fd, file->temporary, AT_SYMLINK_FOLLOW);
+	if (r < 0 && errno == EEXIST) {
+		/* Left behind by a run that was killed. */
+		(void)unlinkat(file->parent_fd, file->temporary, 0);
+		r = linkat(AT_FDCWD, path, file->parent_fd, file->temporary,
+			   AT_SYMLINK_FOLLOW);
+	}
+	return r < 0 ? error_set_errno(err, -errno, "link") : 0;
+}
+
+static int open_file(const struct target *target, struct target_parent *parent,
+		     struct manifest *manifest, const char *path, bool stub,
+		     struct restore_file **file_out, struct error *err)
 {
 	autoptr(restore_file) file = calloc(1, sizeof(*file));
 	const char *name;
@@ -95,13 +121,27 @@ int restore_file_open(const struct target *target, struct target_parent *parent,
 	if (file->parent_fd < 0)
 		return error_set_errno(err, -errno, "folder of '%s'", path);
 	name_temporary(file);
-	r = make_temporary(file, err);
+	r = stub ? make_unnamed(file, manifest->size, err) : make_temporary(file, err);
 	if (r < 0)
 		return r;
 	file->manifest = *manifest;
 	*manifest = (struct manifest){ 0 };
 	*file_out = take_ptr(file);
 	return 0;
+}
+
+int restore_file_open(const struct target *target, struct target_parent *parent,
+		      struct manifest *manifest, const char *path,
+		      struct restore_file **file_out, struct error *err)
+{
+	return open_file(target, parent, manifest, path, false, file_out, err);
+}
+
+int restore_file_open_stub(const struct target *target, struct target_parent *parent,
+			   struct manifest *manifest, const char *path,
+			   struct restore_file **file_out, struct error *err)
+{
+	return open_file(target, parent, manifest, path, true, file_out, err);
 }
 
 static void set_failed(struct restore_file *file, enum restore_problem problem,

@@ -42,6 +42,13 @@ int restore_file_open(const struct target *target, struct target_parent *parent,
 		      struct manifest *manifest, const char *path,
 		      struct restore_file **file_out, struct error *err);
 
+/* The same, but it has no name yet, all its size, and no content: a stub. */
+int restore_file_open_stub(const struct target *target, struct target_parent *parent,
+			   struct manifest *manifest, const char *path,
+			   struct restore_file **file_out, struct error *err);
+/* Give it the temporary name; restore_file_finish() follows. */
+int restore_file_link(struct restore_file *file, struct error *err);
+
 /* Write the bytes [offset, offset + size) of the content, holes apart. @buffer holds one
  * frame. Lost ranges are reported and left out; other errors mark the file as failed. */
 void restore_file_write(struct restore_file *file, struct reader *reader, uint8_t *buffer,

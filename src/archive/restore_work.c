@@ -9,6 +9,7 @@
 #include "archive/archive.h"
 #include "archive/frame_cache.h"
 #include "archive/reader.h"
+#include "archive/restore_stubs.h"
 #include "base/budget.h"
 #include "base/error.h"
 #include "base/text.h"
@@ -36,6 +37,7 @@ struct restore_batch {
 	struct text entries; /* struct batch_entry, line, path with NUL, and so on */
 	unsigned count;
 	uint64_t size; /* bytes of content */
+	bool stubs;
 };
 
 struct range {
@@ -90,9 +92,28 @@ static void count_kept(struct restore_work *work)
 	work->summary.kept++;
 }
 
-bool restore_work_cancelled(const struct restore_work *work)
+bool restore_work_cancelled(struct restore_work *work)
 {
-	return work->options->cancel && atomic_load(work->options->cancel);
+	if (work->options->cancel && atomic_load(work->options->cancel))
+		return true;
+	mutex_scope(&work->mutex);
+	return work->stopped < 0;
+}
+
+void restore_work_stop(struct restore_work *work, int r, const struct error *err)
+{
+	mutex_scope(&work->mutex);
+	if (work->stopped < 0)
+		return;
+	work->stopped = r;
+	work->stop = *err;
+}
+
+void restore_work_count_stub(struct restore_work *work)
+{
+	restore_work_count(work, 1, 0);
+	mutex_scope(&work->mutex);
+	work->summary.stubs++;
 }
 
 static void finish_file(struct restore_work *work, struct restore_file *file,
@@ -108,9 +129,8 @@ static void finish_file(struct restore_work *work, struct restore_file *file,
 		count_lost(work);
 }
 
-/* True if the file shall be written; reports what is in the way. */
-static bool look_before(struct restore_work *work, struct restore_worker *worker,
-			const struct manifest *manifest, const char *path)
+bool restore_work_look(struct restore_work *work, struct restore_worker *worker,
+		       const struct manifest *manifest, const char *path)
 {
 	struct error err = { 0 };
 	const char *name;
@@ -142,7 +162,7 @@ static void restore_small(struct restore_work *work, struct restore_worker *work
 	int r;
 
 	r = manifest_decode(line, line_size, &manifest, &err);
-	if (r == 0 && look_before(work, worker, &manifest, path))
+	if (r == 0 && restore_work_look(work, worker, &manifest, path))
 		r = restore_file_open(&work->target, &worker->parent, &manifest, path,
 				      &file, &err);
 	if (r < 0)
@@ -163,10 +183,12 @@ static void batch_free(struct restore_batch *batch)
 	free(batch);
 }
 
-static int run_batch(struct task *task, unsigned worker, struct error *err)
+static int run_batch(struct task *task, unsigned number, struct error *err)
 {
 	struct restore_batch *batch = (struct restore_batch *)(void *)task;
 	struct restore_work *work = batch->work;
+	struct restore_worker *worker = &work->workers[number];
+	struct restore_stubs stubs = { .work = work, .worker = worker };
 	const char *p = batch->entries.data;
 
 	(void)err;
@@ -175,10 +197,15 @@ static int run_batch(struct task *task, unsigned worker, struct error *err)
 
 		memcpy(&entry, p, sizeof(entry));
 		p += sizeof(entry);
-		restore_small(work, &work->workers[worker], p, entry.line_size,
-			      p + entry.line_size);
+		if (batch->stubs)
+			restore_stubs_add(&stubs, p, entry.line_size,
+					  p + entry.line_size);
+		else
+			restore_small(work, worker, p, entry.line_size,
+				      p + entry.line_size);
 		p += entry.line_size + entry.path_size;
 	}
+	restore_stubs_finish(&stubs);
 	batch_free(batch);
 	return 0;
 }
@@ -192,36 +219,42 @@ static void submit(struct restore_work *work, struct task *task, task_fn *run)
 	pool_submit(pool, &work->group, task);
 }
 
-static void flush_batch(struct restore_work *work)
+static void flush_batch(struct restore_work *work, struct restore_batch **batch)
 {
-	if (work->batch)
-		submit(work, &work->batch->task, run_batch);
-	work->batch = NULL;
+	if (*batch)
+		submit(work, &(*batch)->task, run_batch);
+	*batch = NULL;
 }
 
-static int add_small(struct restore_work *work, const struct version_row *row,
-		     const char *path, struct error *err)
+/* Add to @place, one of the two batches. */
+static int add_to_batch(struct restore_work *work, struct restore_batch **place,
+			const struct version_row *row, const char *path,
+			struct error *err)
 {
+	bool stubs = place == &work->stub_batch;
 	struct batch_entry entry = {
 		.line_size = (uint32_t)row->line_size,
 		.path_size = (uint32_t)strlen(path) + 1,
 	};
-	struct restore_batch *batch = work->batch;
+	struct restore_batch *batch = *place;
 
 	if (!batch) {
 		batch = calloc(1, sizeof(*batch));
 		if (!batch)
 			return error_set(err, -ENOMEM, "out of memory");
 		batch->work = work;
-		work->batch = batch;
+		batch->stubs = stubs;
+		*place = batch;
 	}
 	if (text_append_bytes(&batch->entries, &entry, sizeof(entry)) < 0 ||
 	    text_append_bytes(&batch->entries, row->line, row->line_size) < 0 ||
 	    text_append_bytes(&batch->entries, path, entry.path_size) < 0)
 		return error_set(err, -ENOMEM, "out of memory");
-	batch->size += row->size;
-	if (++batch->count == BATCH_FILES || batch->size >= BATCH_SIZE)
-		flush_batch(work);
+	batch->count++;
+	batch->size += stubs ? 0 : row->size;
+	if (batch->count == (stubs ? RESTORE_STUBS_MAX : BATCH_FILES) ||
+	    batch->size >= BATCH_SIZE)
+		flush_batch(work, place);
 	return 0;
 }
 
@@ -284,7 +317,7 @@ static int start_large(struct restore_work *work, const struct version_row *row,
 	r = manifest_decode(row->line, row->line_size, &manifest, err);
 	if (r < 0)
 		return r;
-	if (look_before(work, worker, &manifest, path)) {
+	if (restore_work_look(work, worker, &manifest, path)) {
 		r = restore_file_open(&work->target, &worker->parent, &manifest, path,
 				      &file, &problem);
 		if (r < 0)
@@ -297,9 +330,11 @@ static int start_large(struct restore_work *work, const struct version_row *row,
 int restore_work_file(struct restore_work *work, const struct version_row *row,
 		      const char *path, struct error *err)
 {
+	if (work->options->stubber && restore_stubs_possible(row))
+		return add_to_batch(work, &work->stub_batch, row, path, err);
 	if (row->size > LARGE_FILE_MIN)
 		return start_large(work, row, path, err);
-	return add_small(work, row, path, err);
+	return add_to_batch(work, &work->batch, row, path, err);
 }
 
 void restore_work_problem(struct restore_work *work, enum restore_problem problem,
@@ -313,12 +348,15 @@ struct restore_worker *restore_work_main(struct restore_work *work)
 	return &work->workers[work->worker_count - 1];
 }
 
-void restore_work_wait(struct restore_work *work)
+int restore_work_wait(struct restore_work *work, struct error *err)
 {
 	struct error ignored;
 
-	flush_batch(work);
+	flush_batch(work, &work->batch);
+	flush_batch(work, &work->stub_batch);
 	(void)task_group_wait(&work->group, &ignored); /* tasks never fail */
+	return work->stopped < 0 ? error_set(err, work->stopped, "%s", work->stop.text)
+				 : 0;
 }
 
 static int open_workers(struct restore_work *work, struct error *err)
@@ -388,6 +426,7 @@ void restore_work_done(struct restore_work *work)
 	frame_cache_free(work->frames);
 	budget_release(archive_budget(work->archive), work->memory);
 	batch_free(work->batch);
+	batch_free(work->stub_batch);
 	task_group_done(&work->group);
 	mutex_done(&work->mutex);
 	cleanup_close_p(&work->target.fd);

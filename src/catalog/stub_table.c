@@ -230,6 +230,20 @@ int stub_table_put(struct stub_table *table, const struct stub_row *row,
 	return change_row(table, row, false, err);
 }
 
+int stub_table_put_all(struct stub_table *table, const struct stub_row *rows,
+		       size_t count, struct error *err)
+{
+	autofree struct change *changes = calloc(count + 1, sizeof(*changes));
+
+	if (!changes)
+		return error_set(err, -ENOMEM, "no memory for the table of stubs");
+	for (size_t i = 0; i < count; i++)
+		changes[i] =
+			(struct change){ .row = &rows[i],
+					 .next = i + 1 < count ? &changes[i + 1] : NULL };
+	return count > 0 ? write_changes(table, changes, err) : 0;
+}
+
 int stub_table_remove(struct stub_table *table, const struct stub_row *row,
 		      struct error *err)
 {

@@ -48,6 +48,9 @@ DEFINE_AUTOPTR(stub_table);
 /* Add a row, or replace the one with its handle. */
 int stub_table_put(struct stub_table *table, const struct stub_row *row,
 		   struct error *err);
+/* Add @count rows at once: all or none. */
+int stub_table_put_all(struct stub_table *table, const struct stub_row *rows,
+		       size_t count, struct error *err);
 int stub_table_remove(struct stub_table *table, const struct stub_row *row,
 		      struct error *err);
 

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "base/timestamp.h"
+#include "tier/stub_restore.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -84,6 +85,7 @@ static void print_summary_json(const struct restore_summary *summary)
 	(void)json_add_u64(json, "directories", summary->directories);
 	(void)json_add_u64(json, "others", summary->others);
 	(void)json_add_u64(json, "bytes", summary->bytes);
+	(void)json_add_u64(json, "stubs", summary->stubs);
 	(void)json_add_u64(json, "kept", summary->kept);
 	(void)json_add_u64(json, "lost_files", summary->lost_files);
 	(void)json_add_u64(json, "lost_bytes", summary->lost_bytes);
@@ -106,6 +108,11 @@ static void print_summary(const struct request *request,
 		      summary->files, summary->directories, summary->others,
 		      size_format(summary->bytes, bytes),
 		      format_rate(summary->bytes, elapsed, rate));
+	if (summary->stubs > 0)
+		(void)fprintf(out,
+			      "%" PRIu64 " files are stubs: their content comes "
+			      "back when somebody opens them\n",
+			      summary->stubs);
 	if (summary->kept > 0)
 		(void)fprintf(out, "%" PRIu64 " files were there already\n",
 			      summary->kept);
@@ -186,7 +193,7 @@ static enum exit_code check_usage(struct request *request)
 {
 	static const char *const pairs[][3] = {
 		{ "to", "tar" },    { "version", "at" }, { "tar", "resume" },
-		{ "tar", "force" }, { "tar", "json" },
+		{ "tar", "force" }, { "tar", "json" },   { "tar", "stubs" },
 	};
 	const struct invocation *invocation = request->invocation;
 	const struct options *options = invocation->options;
@@ -268,8 +275,23 @@ static int find_version(struct request *request, struct error *err)
 	return r;
 }
 
-static int restore(struct request *request, struct restore_summary *summary,
-		   struct error *err)
+/* With --stubs: what makes files stubs; *stubs_out is the caller's. */
+static int prepare_stubs(const struct request *request, struct stub_restore **stubs_out,
+			 struct error *err)
+{
+	const struct invocation *invocation = request->invocation;
+	struct hash id;
+
+	if (!option_flag(invocation->options, "stubs"))
+		return 0;
+	archive_id(request->archive, &id);
+	return stub_restore_new(invocation->config.tier.state,
+				option_value(invocation->options, "to"), &id, stubs_out,
+				err);
+}
+
+static int restore(struct request *request, const struct stub_restore *stubs,
+		   struct restore_summary *summary, struct error *err)
 {
 	const struct options *options = request->invocation->options;
 	struct restore_options restore_options = {
@@ -281,6 +303,7 @@ static int restore(struct request *request, struct restore_summary *summary,
 		.directory = option_value(options, "to"),
 		.resume = option_flag(options, "resume"),
 		.force = option_flag(options, "force"),
+		.stubber = stubs ? stub_restore_stubber(stubs) : NULL,
 		.cancel = &interrupted,
 		.report = { print_problem, show_progress, request },
 	};
@@ -298,6 +321,7 @@ static int restore(struct request *request, struct restore_summary *summary,
 static enum exit_code run_request(struct request *request)
 {
 	struct restore_summary summary = { 0 };
+	autoptr(stub_restore) stubs = NULL;
 	struct error err = { 0 };
 	enum exit_code code;
 	int r;
@@ -312,8 +336,11 @@ static enum exit_code run_request(struct request *request)
 		r = find_version(request, &err);
 	if (r < 0)
 		return session_fail_lookup(r, &err);
+	r = prepare_stubs(request, &stubs, &err);
+	if (r < 0)
+		return fail(r, &err);
 	interrupt_catch();
-	r = restore(request, &summary, &err);
+	r = restore(request, stubs, &summary, &err);
 	return finish(request, &summary, r, &err);
 }
 
@@ -340,7 +367,8 @@ static enum exit_code run(struct invocation *invocation)
 const struct command command_restore = {
 	.name = "restore",
 	.summary = "restore files and folders",
-	.usage = "[--at COMMIT | --version N] [--resume] [--force] {--to DIR | --tar} "
+	.usage = "[--at COMMIT | --version N] [--resume] [--force] {--to DIR [--stubs] | "
+		 "--tar} "
 		 "PATH...",
 	.details =
 		"Each PATH becomes DIR/its last component; '/' is everything. A file "
@@ -348,7 +376,8 @@ const struct command command_restore = {
 		"its name only when it is\ncomplete and verified. Of a file with lost "
 		"content, what can be read is left in NAME.blockframe-damaged.\nWith "
 		"--tar: a tar stream on standard output, which ends short if content is "
-		"lost.",
+		"lost.\nWith --stubs content comes back when somebody opens the file: "
+		"'tier run' must run.",
 	.options =
 		(const struct option_spec[]){
 			{ 0, "to", "DIR", "the folder to restore to; made if missing" },
@@ -357,6 +386,8 @@ const struct command command_restore = {
 			{ 0, "resume", NULL,
 			  "keep files that are there with the right size and time" },
 			{ 0, "force", NULL, "replace files that are there" },
+			{ 0, "stubs", NULL,
+			  "as stubs of a hot tier, which DIR is in: without content" },
 			{ 0, "tar", NULL, "a tar stream (pax) on standard output" },
 			REMOTE_OPTIONS,
 			{ 0 },

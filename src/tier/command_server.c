@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/mutex.h"
+#include "tier/adoption.h"
 #include "tier/control.h"
 #include "tier/message.h"
 #include "tier/tier.h"
@@ -36,6 +37,7 @@ struct client {
 	struct command_server *server;
 	int fd;
 	struct work_job *claim; /* NULL: none */
+	struct adoption adoption;
 };
 
 static int make_stub(struct work *work, const char *path, struct error *err)
@@ -78,7 +80,6 @@ static void answer_request(struct client *client, struct control_request *reques
 	struct error err = { 0 };
 
 	end_claim(client);
-	request->path[sizeof(request->path) - 1] = '\0';
 	switch (request->type) {
 	case CONTROL_STUB:
 		answer->result = make_stub(work, request->path, &err);
@@ -91,6 +92,9 @@ static void answer_request(struct client *client, struct control_request *reques
 					    &client->claim, &err);
 		break;
 	case CONTROL_UNCLAIM:
+		break;
+	case CONTROL_SETTLE:
+		answer->result = adoption_settle(&client->adoption, &err);
 		break;
 	default:
 		answer->result = error_set(&err, -EINVAL, "an unknown request");
@@ -119,15 +123,21 @@ static void *serve_client(void *argument)
 
 	while (wait_for_request(client)) {
 		struct control_answer answer = { 0 };
+		autoclose int fd = -1;
 
-		if (recv(client->fd, &request, sizeof(request), 0) !=
-		    (ssize_t)sizeof(request))
+		if (message_receive_bytes(client->fd, &request, sizeof(request), &fd) < 0)
 			break;
+		request.path[sizeof(request.path) - 1] = '\0';
+		if (request.type == CONTROL_ADOPT) {
+			adoption_take(&client->adoption, server->work, fd, &request);
+			continue;
+		}
 		answer_request(client, &request, &answer);
 		if (send(client->fd, &answer, sizeof(answer), MSG_NOSIGNAL) < 0)
 			break;
 	}
 	end_claim(client);
+	adoption_done(&client->adoption);
 	(void)close(client->fd);
 	mutex_scope(&server->mutex);
 	server->clients--;

@@ -57,3 +57,11 @@ int control_claim(int socket, uint64_t device, uint64_t inode, struct error *err
 
 	return ask(socket, &request, &answer, err);
 }
+
+int control_adopt(int socket, const struct control_request *request, int fd,
+		  struct error *err)
+{
+	int r = message_send_bytes(socket, request, sizeof(*request), fd, 0);
+
+	return r < 0 ? error_set_errno(err, r, "the hot tier's daemon") : 0;
+}

@@ -4,6 +4,7 @@
  * state folder. Threads: one at a time for each connection.
  */
 #include "base/error.h"
+#include "merkle/hash.h"
 
 #include <limits.h>
 #include <stdint.h>
@@ -16,12 +17,18 @@ enum control_type {
 	CONTROL_CLAIM, /* no recall of the file `device`, `inode` until the next request on
 			   * this connection, or its end. -EBUSY: it is in use */
 	CONTROL_UNCLAIM, /* nothing but that */
+	CONTROL_ADOPT, /* the file that comes along, which has no name and no content, is to be a
+			  * stub of `size`, `hash` and `archive`, and called `path`; no answer */
+	CONTROL_SETTLE, /* whether all that were adopted since the last one are stubs, durably */
 };
 
 struct control_request {
 	uint32_t type;
 	uint64_t device;
 	uint64_t inode;
+	uint64_t size; /* bytes */
+	struct hash hash;
+	struct hash archive;
 	char path[PATH_MAX]; /* absolute, without symlinks */
 };
 
@@ -44,5 +51,8 @@ int control_connect(int state_fd, int *socket_out, struct error *err);
 /* The answer's result, if there is an answer. */
 int control_ask(int socket, uint32_t type, const char *path,
 		struct control_answer *answer_out, struct error *err);
+/* CONTROL_ADOPT: @request with the file @fd. */
+int control_adopt(int socket, const struct control_request *request, int fd,
+		  struct error *err);
 /* CONTROL_CLAIM. */
 int control_claim(int socket, uint64_t device, uint64_t inode, struct error *err);

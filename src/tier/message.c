@@ -67,10 +67,10 @@ union control {
 	char space[CMSG_SPACE(sizeof(int))];
 };
 
-int message_send(int socket, const struct message *message, int fd, int flags)
+int message_send_bytes(int socket, const void *data, size_t size, int fd, int flags)
 {
-	struct message copy = *message;
-	struct iovec part = { .iov_base = &copy, .iov_len = sizeof(copy) };
+	struct iovec part = { .iov_base = (void *)(uintptr_t)data, /* only read */
+			      .iov_len = size };
 	struct msghdr packet = { .msg_iov = &part, .msg_iovlen = 1 };
 	union control control = { 0 };
 	ssize_t n;
@@ -89,6 +89,11 @@ int message_send(int socket, const struct message *message, int fd, int flags)
 	return n < 0 ? -errno : 0;
 }
 
+int message_send(int socket, const struct message *message, int fd, int flags)
+{
+	return message_send_bytes(socket, message, sizeof(*message), fd, flags);
+}
+
 static int attached_fd(struct msghdr *packet)
 {
 	struct cmsghdr *header = CMSG_FIRSTHDR(packet);
@@ -100,10 +105,9 @@ static int attached_fd(struct msghdr *packet)
 	return fd;
 }
 
-int message_receive(int socket, struct message *message_out, int *fd_out)
+int message_receive_bytes(int socket, void *data_out, size_t size, int *fd_out)
 {
-	struct message message;
-	struct iovec part = { .iov_base = &message, .iov_len = sizeof(message) };
+	struct iovec part = { .iov_base = data_out, .iov_len = size };
 	union control control = { 0 };
 	struct msghdr packet = { .msg_iov = &part,
 				 .msg_iovlen = 1,
@@ -118,9 +122,18 @@ int message_receive(int socket, struct message *message_out, int *fd_out)
 	if (n < 0)
 		return errno == ECONNRESET ? -EPIPE : -errno;
 	fd = attached_fd(&packet);
-	if (n != (ssize_t)sizeof(message))
+	if (n != (ssize_t)size)
 		return -EPIPE;
-	*message_out = message;
 	*fd_out = take_fd(&fd);
 	return 0;
+}
+
+int message_receive(int socket, struct message *message_out, int *fd_out)
+{
+	struct message message;
+	int r = message_receive_bytes(socket, &message, sizeof(message), fd_out);
+
+	if (r == 0)
+		*message_out = message;
+	return r;
 }

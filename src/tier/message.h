@@ -6,6 +6,7 @@
  *
  * Threads: any number may send on one socket, one receives.
  */
+#include <stddef.h>
 #include <stdint.h>
 
 struct error;
@@ -44,3 +45,7 @@ int message_send(int socket, const struct message *message, int fd, int flags);
 /* *fd_out is a descriptor that came along, which the caller closes, or -1. -EPIPE: it is
  * over. */
 int message_receive(int socket, struct message *message_out, int *fd_out);
+
+/* The same for other messages, of @size bytes. */
+int message_send_bytes(int socket, const void *data, size_t size, int fd, int flags);
+int message_receive_bytes(int socket, void *data_out, size_t size, int *fd_out);

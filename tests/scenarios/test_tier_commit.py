@@ -31,13 +31,13 @@ def tree(folder):
     return found
 
 
-def fill(tier, rng, number):
+def fill(tier, rng, number, large=9_000_000):
     """Small files, a large one, one with two names, one with attributes and one with holes."""
     names = [f'{i % 7}/f{i}' for i in range(number)]
     for i, name in enumerate(names):
         (tier.hot / name).parent.mkdir(exist_ok=True)
         tier.write(name, rng.randbytes(1 + rng.randrange(9_000)) if i else
-                   rng.randbytes(9_000_000))
+                   rng.randbytes(large))
     os.link(tier.hot / names[1], tier.hot / 'linked')
     os.setxattr(tier.hot / names[2], 'user.note', b'kept')
     os.setxattr(tier.hot / names[3], 'user.long', rng.randbytes(700))
@@ -94,7 +94,7 @@ def test_a_nightly_commit_brings_nothing_back(tier, tmp_path, rng, count):
 
 
 def test_a_stub_of_another_archive_is_read(tier, tmp_path, rng):
-    paths = fill(tier, rng, 12)
+    paths = fill(tier, rng, 6, large=50_000)
     tier.archive.commit(tier.hot)
     contents = {path: path.read_bytes() for path in paths}
     tier.stub(*paths)
