@@ -38,6 +38,11 @@ static int check_file_system(const char *folder, struct tier_uuid *uuid,
 
 	if (fd < 0 || fstatfs(fd, &info) < 0)
 		return error_set_errno(err, -errno, "'%s'", folder);
+	if (info.f_type == BTRFS_SUPER_MAGIC)
+		return error_set(err, -EOPNOTSUPP,
+				 "'%s' is on btrfs, where a snapshot would show stubs as "
+				 "zeroes: its inodes can't be marked",
+				 folder);
 	if (info.f_type != EXT4_SUPER_MAGIC && info.f_type != XFS_SUPER_MAGIC)
 		return error_set(err, -EOPNOTSUPP,
 				 "'%s' is neither on ext4 nor on xfs: stubs can't be "

@@ -83,14 +83,63 @@ PYTHON = {
     'by another user': "os.chmod(P, 0o644); os.setgroups([]); "
                        "os.setgid(65534); os.setuid(65534); "
                        "out(open(P, 'rb').read())",
+    'Linux AIO': "out(aio(70_000, 4096))",
+    'io_uring': "out(uring(70_000, 4096))",
+    'FICLONE': "t = os.open(P + '.c', os.O_RDWR | os.O_CREAT); fcntl.ioctl(t, 0x40049409, fd()); "
+               "out(os.pread(t, SIZE, 0))",
+    'FICLONERANGE': "t = os.open(P + '.c', os.O_RDWR | os.O_CREAT); "
+                    "fcntl.ioctl(t, 0x4020940D, struct.pack('qQQQ', fd(), 4096, 8192, 0)); "
+                    "out(os.pread(t, SIZE, 0))",
+    'FIDEDUPERANGE': "t = os.open(P + '.c', os.O_RDWR | os.O_CREAT); os.write(t, bytes(8192)); "
+                     "b = bytearray(struct.pack('QQHHIqQQiI', 0, 8192, 1, 0, 0, t, 0, 0, 0, 0)); "
+                     "fcntl.ioctl(fd(os.O_RDWR), 0xC0189436, b); out(b[48:52]); "
+                     "out(open(P, 'rb').read())",
+    'O_SYNC write': "os.pwrite(fd(os.O_RDWR | os.O_SYNC), b'some bytes', 99_999)",
+    'readahead': "f = fd(); ctypes.CDLL(None).readahead(f, ctypes.c_long(0), "
+                 "ctypes.c_size_t(SIZE)); out(os.pread(f, SIZE, 0))",
+    'another process reads a mapping': "m = mmap.mmap(fd(os.O_RDWR), SIZE); "
+                                       "a = ctypes.addressof(ctypes.c_char.from_buffer(m)); "
+                                       "n = os.open('/proc/self/mem', os.O_RDONLY); "
+                                       "out(os.pread(n, SIZE, a))",
+    'a lease': "f = fd(); fcntl.fcntl(f, 1024, fcntl.F_RDLCK); out(os.pread(f, SIZE, 0))",
     'python copy': "import shutil; shutil.copyfile(P, P + '.c'); "
                    "out(open(P + '.c', 'rb').read())",
 }
 PREFIX = '''
-import fcntl, mmap, os, sys, time
+import ctypes, fcntl, mmap, os, platform, struct, sys, time
 P, SIZE = sys.argv[1], int(sys.argv[2])
 def fd(flags=os.O_RDONLY): return os.open(P, flags)
 def out(data): sys.stdout.buffer.write(data)
+def call(number, *words):
+    return ctypes.CDLL(None).syscall(ctypes.c_long(number), *words)
+def aio(offset, size):
+    assert platform.machine() == 'x86_64'
+    context, target = ctypes.c_ulong(0), ctypes.create_string_buffer(size)
+    control = ctypes.create_string_buffer(struct.pack('QIIHhIQQqQII', 0, 0, 0, 0, 0, fd(),
+        ctypes.addressof(target), size, offset, 0, 0, 0))
+    event = ctypes.create_string_buffer(32)
+    assert call(206, 1, ctypes.byref(context)) == 0
+    assert call(209, context, ctypes.c_long(1),
+                ctypes.byref(ctypes.c_void_p(ctypes.addressof(control)))) == 1
+    assert call(208, context, ctypes.c_long(1), ctypes.c_long(1), event, None) == 1
+    return target.raw
+def uring(offset, size):
+    facts = bytearray(120)
+    ring = call(425, 1, ctypes.byref(ctypes.c_char.from_buffer(facts)))
+    if ring < 0: return b'there is none'
+    entries, done_entries = struct.unpack_from('II', facts)
+    asked, done = struct.unpack_from('7I', facts, 40), struct.unpack_from('7I', facts, 80)
+    queue = mmap.mmap(ring, asked[6] + 4 * entries, offset=0)
+    finished = mmap.mmap(ring, done[5] + 16 * done_entries, offset=0x8000000)
+    slots = mmap.mmap(ring, 64 * entries, offset=0x10000000)
+    target = ctypes.create_string_buffer(size)
+    slots[:64] = struct.pack('BBHiQQI', 22, 0, 0, fd(), offset, ctypes.addressof(target),
+                             size).ljust(64, bytes(1))
+    queue[asked[6]:asked[6] + 4] = bytes(4)
+    queue[asked[1]:asked[1] + 4] = struct.pack('I', 1)
+    assert call(426, ring, 1, 1, 1, None, ctypes.c_size_t(0)) == 1
+    n = struct.unpack_from('i', finished, done[5] + 8)[0]
+    return target.raw if n == size else str(n).encode()
 '''
 SHELL = {
     'cat': 'cat "$1"',
@@ -122,6 +171,11 @@ SHELL = {
     'append': 'echo more >> "$1"',
     'O_TRUNC': 'echo more > "$1"',
 }
+if have('git'):
+    SHELL['git add'] = ('d=$(mktemp -d) && git init -q "$d" && git -C "$d" --work-tree="${1%/*}" '
+                        'add "$1" && git -C "$d" cat-file -p ":${1##*/}"; rm -rf "$d"')
+if have('sqlite3'):
+    SHELL['sqlite3'] = 'sqlite3 "$1" "SELECT 1 FROM sqlite_master" 2>&1 | tail -c 20; cat "$1"'
 if have('rsync'):
     SHELL |= {'rsync': 'rsync "$1" "$1.c" && cat "$1.c"',
               'rsync -S': 'rsync -S "$1" "$1.c" && cat "$1.c"',
