@@ -238,6 +238,8 @@ static int open_lane(struct appender *appender, const struct lane_choice *choice
 		r = lane_open(lane, &appender->setup, choice, &why);
 	}
 	if (r == 0) {
+		if (lane->place < PLACES_MAX)
+			appender->setup.taken |= UINT64_C(1) << lane->place;
 		appender->count++;
 		return 0;
 	}
@@ -387,12 +389,6 @@ static int step_end_flush(struct lane *lane, const void *argument, struct error 
 	return log_end_flush(lane->active->writer, err);
 }
 
-static int step_begin_record(struct lane *lane, const void *argument, struct error *err)
-{
-	return log_begin_record(lane->active->writer, STRIPE_COMMIT, false, argument,
-				NULL, err);
-}
-
 static int flush(struct appender *appender, struct error *err)
 {
 	int r;
@@ -403,6 +399,29 @@ static int flush(struct appender *appender, struct error *err)
 	if (r == 0)
 		crash_point("archive.copies.flushed");
 	return r;
+}
+
+/* Begin the commit records. From the first one on that is begun the commit may exist, so that
+ * whatever happens to another lane is a problem of that copy only, however few are left. */
+static int begin_records(struct appender *appender, const char *head, struct error *err)
+{
+	bool begun = false;
+
+	for (size_t i = 0; i < appender->count; i++) {
+		struct lane *lane = &appender->lanes[i];
+		struct error why = { 0 };
+		int r;
+
+		if (!lane->active || lane->skipped)
+			continue;
+		r = log_begin_record(lane->active->writer, STRIPE_COMMIT, false, head,
+				     NULL, &why);
+		r = settle(appender, lane, r, &why, begun ? NULL : err);
+		if (r < 0 && !begun)
+			return r;
+		begun |= lane->active != NULL;
+	}
+	return begun ? 0 : check_lanes(appender, err);
 }
 
 /* Wait for the commit records. One that is durable makes the commit: then lanes that fail
@@ -431,7 +450,11 @@ static int end_records(struct appender *appender, struct error *err)
 		lane->incomplete = false;
 		crash_point("archive.copies.recorded");
 	}
-	return done > 0 ? 0 : failure;
+	if (done > 0)
+		return 0;
+	return error_prefix(err, failure,
+			    "the commit may exist all the same, which 'blockframe log' "
+			    "tells");
 }
 
 int appender_commit(struct appender *appender, const char *head, struct error *err)
@@ -444,7 +467,7 @@ int appender_commit(struct appender *appender, const char *head, struct error *e
 	if (r < 0)
 		return r;
 	crash_point("archive.commit.begin");
-	r = for_each(appender, step_begin_record, head, err);
+	r = begin_records(appender, head, err);
 	if (r < 0)
 		return r;
 	r = end_records(appender, err);

@@ -108,21 +108,43 @@ static int write_checkpoint(struct lane *lane, struct error *err)
 	return checkpoint_write(lane->active, source, err);
 }
 
+/* The lane of a volume that lies in none of the places goes on in one of them: the first one
+ * that is there and has no other lane, since two copies in one place are lost together. */
+static int enter_place(struct lane *lane, struct error *err)
+{
+	const struct places *places = lane->setup->writing.places;
+	struct stat st;
+
+	if (lane->place < places_count(places))
+		return 0;
+	for (size_t i = 0; i < places_count(places); i++) {
+		if (lane->setup->taken & (UINT64_C(1) << i) ||
+		    places_stat(places, i, &st) < 0)
+			continue;
+		lane->place = i;
+		return 0;
+	}
+	return error_set(err, -ENOMEDIUM,
+			 "a volume in none of the places is full, and each place has "
+			 "another copy: name one more in [volume] more_directories");
+}
+
 static int create(struct lane *lane, const char *wanted, struct error *err)
 {
 	const struct volume_writing *writing = &lane->setup->writing;
 	autofree char *label = NULL;
-	struct volume_plan plan = { .place = lane->place };
+	struct volume_plan plan = { 0 };
 	struct hash head;
 	int r;
 
-	if (lane->place == places_count(writing->places))
-		plan.place = 0; /* what follows a volume that lies elsewhere */
-	r = last_head(writing->catalog, &head, err);
+	r = enter_place(lane, err);
+	if (r == 0)
+		r = last_head(writing->catalog, &head, err);
 	if (r == 0)
 		r = lane_choice_next_name(writing->catalog, &plan.number, &label, err);
 	if (r < 0)
 		return r;
+	plan.place = lane->place;
 	plan.label = wanted ? wanted : label;
 	plan.head = &head;
 	return active_volume_create(writing, &plan, &lane->active, err);
@@ -184,7 +206,9 @@ static int roll_over(struct lane *lane, struct error *err)
 {
 	int r;
 
-	r = active_volume_seal(lane->active, err);
+	r = enter_place(lane, err);
+	if (r == 0)
+		r = active_volume_seal(lane->active, err);
 	if (r < 0)
 		return error_prefix(err, r, "volume '%s'", lane->active->label);
 	add_totals(lane);

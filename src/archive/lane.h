@@ -18,6 +18,7 @@ struct lane_setup {
 	struct archive *archive;
 	struct budget *reading; /* LANE_READING_MEMORY, for reading trees */
 	struct volume_writing writing;
+	uint64_t taken; /* places with a lane of their own: bit by number */
 };
 
 extern const size_t LANE_READING_MEMORY; /* bytes */

@@ -80,10 +80,20 @@ static int complete(struct record_writer *writer, struct record *record,
 	return stripe_info_copy(&end->own, &record->stripes[0]);
 }
 
+/* Where the log ends behind the record of @job. */
+static int next_end(const struct record_writer *writer, const struct record_job *job,
+		    struct log_end *next_out)
+{
+	int r = log_end_copy(&writer->end, next_out);
+
+	return r < 0 ? r : log_end_advance(next_out, job->record, &job->own);
+}
+
 static int run_record_job(struct write_job *write_job, struct error *err)
 {
 	struct record_job *job = (struct record_job *)write_job;
 	struct record_writer *writer = job->writer;
+	struct log_end next __attribute__((__cleanup__(log_end_done))) = { 0 };
 	autofree uint8_t *data = NULL;
 	size_t size;
 	int r;
@@ -99,13 +109,21 @@ static int run_record_job(struct write_job *write_job, struct error *err)
 	if (r < 0)
 		return r;
 	assert(record_payload(size) == job->own.extents[0].payload_size);
+	/* Before it is written: a record that is there is not to fail for want of memory. */
+	r = next_end(writer, job, &next);
+	if (r < 0)
+		return error_set(err, r, "no memory for the end of the log");
 	r = record_build_write(&writer->build, &job->own, data, size, &writer->end, err);
 	if (r < 0)
 		return r;
 	crash_point("volume.record.written");
-	r = log_end_advance(&writer->end, job->record, &job->own);
-	if (r < 0)
-		return error_set(err, r, "no memory for the end of the log");
+	/* The hashes of its extents were not known before. */
+	memcpy(next.own.extents, job->own.extents,
+	       (job->own.data_count + job->own.geometry.parity) *
+		       sizeof(*next.own.extents));
+	log_end_done(&writer->end);
+	writer->end = next;
+	next = (struct log_end){ 0 };
 	if (!job->sync)
 		return 0;
 	r = sync_backend(writer, err);
