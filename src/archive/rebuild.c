@@ -99,6 +99,23 @@ static bool belongs(const struct rebuild *rebuild, const struct volume_file *fil
 	       hash_equal(&file->archive_id, &rebuild->archive_id);
 }
 
+/* A catalog that was left in the folder by another archive would have all volumes ignored. */
+static int check_catalog_belongs(const struct rebuild *rebuild,
+				 const struct volume_files *files, struct error *err)
+{
+	struct hash common;
+
+	for (size_t i = 0; i < files->count; i++)
+		if (belongs(rebuild, &files->items[i]))
+			return 0;
+	if (common_archive_id(files, &common, NULL) < 0)
+		return 0; /* there is none, or they do not agree: told as such */
+	return error_set(err, -EINVAL,
+			 "'" ARCHIVE_CATALOG_FILE "' is the catalog of another archive "
+			 "than all volumes are of: move it elsewhere, or "
+			 "correct [volume] directory");
+}
+
 /* Reading the volumes. */
 
 /* Rows first, since records need them; rosters after, since a header knows better than
@@ -307,6 +324,9 @@ int rebuild_catalog(struct archive *archive, rebuild_problem_fn *problem, void *
 		if (r < 0)
 			return r;
 	}
+	r = check_catalog_belongs(&rebuild, &files, err);
+	if (r < 0)
+		return r;
 	r = make_catalog(&rebuild, archive, &files, err);
 	if (r == 0)
 		r = catalog_swap(archive_folder(archive), err);
