@@ -147,6 +147,25 @@ void outer_plan_take(struct outer_plan *plan, const struct group *group)
 	}
 }
 
+int outer_plan_exclude(struct outer_plan *plan, const struct uuid *volume, uint64_t start,
+		       uint64_t end, struct error *err)
+{
+	size_t count = plan->count; /* what is added below needs no look */
+
+	for (size_t i = 0; i < count; i++) {
+		struct gap gap = plan->gaps[i];
+
+		if (memcmp(&gap.volume, volume, UUID_SIZE) != 0 || gap.end <= start ||
+		    end <= gap.start)
+			continue;
+		plan->gaps[i].end = start > gap.start ? start : gap.start;
+		plan->volume = *volume;
+		if (end < gap.end && add_gap(plan, end, gap.end) < 0)
+			return error_set(err, -ENOMEM, "no memory for a plan");
+	}
+	return 0;
+}
+
 void outer_plan_left(const struct outer_plan *plan, uint64_t *sum_out, uint64_t *most_out)
 {
 	*sum_out = 0;

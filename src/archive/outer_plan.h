@@ -10,6 +10,7 @@
 struct catalog;
 struct error;
 struct outer_plan;
+struct uuid;
 struct volume_set;
 
 #define OUTER_ENTRY_RUNS 1024u /* runs that fit into every entry that is planned */
@@ -34,6 +35,10 @@ int outer_plan_next(struct outer_plan *plan, uint64_t size_max, struct group *gr
 
 /* The group that was planned last exists. */
 void outer_plan_take(struct outer_plan *plan, const struct group *group);
+
+/* Plan nothing with log offsets @start to @end of @volume. */
+int outer_plan_exclude(struct outer_plan *plan, const struct uuid *volume, uint64_t start,
+		       uint64_t end, struct error *err);
 
 /* Bytes in no group, and the most of them on one volume. */
 void outer_plan_left(const struct outer_plan *plan, uint64_t *sum_out,

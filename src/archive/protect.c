@@ -5,13 +5,15 @@
  * A shard is missing where no volume is known that holds it, or only one that is retired or that
  * the caller says is lost. A parity volume that is merely away is not replaced: it will be
  * back. Where a member is away, a group's missing shards wait for it. Where a member has lost
- * something for good its group is left out, and said at the end: the others are made.
+ * something for good, that range of its stripe is left out of new groups, which is said at
+ * the end, and all else is protected; a group that there is gets no missing shard then.
  */
 #include "archive/protect.h"
 
 #include "archive/archive.h"
 #include "archive/outer_plan.h"
 #include "archive/protect_group.h"
+#include "archive/protect_probe.h"
 #include "archive/volume_set.h"
 #include "base/clock.h"
 #include "base/config.h"
@@ -19,6 +21,7 @@
 #include "base/error.h"
 #include "base/log.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define GROUP_TARGET (UINT64_C(1) << 30) /* bytes of a shard: what a killed run repeats */
@@ -177,7 +180,7 @@ static int finish(struct protect *protect, int r, struct error *err)
 
 static void leave_out(struct protect *protect, const struct error *why)
 {
-	if (!protect->unreadable)
+	if (!protect->unreadable && protect->left_out == 0)
 		protect->why = *why;
 	protect->unreadable = true;
 }
@@ -242,28 +245,55 @@ static int add_group(struct protect *protect, struct outer_plan *plan,
 	return r;
 }
 
+/* What kept @group from being made is left out from now on; all of it, if that can't be found
+ * any more. */
+static int leave_out_bad(struct protect *protect, struct outer_plan *plan,
+			 const struct group *group, const struct error *why,
+			 struct error *err)
+{
+	unsigned count = 0;
+	int r = protect_probe(protect, plan, group, false, &count, err);
+
+	if (r == 0 && count == 0) {
+		leave_out(protect, why);
+		outer_plan_take(plan, group);
+	}
+	return r;
+}
+
+/* @group is the next one of the plan. 0, or CATALOG_END: there is no more. */
+static int make_group(struct protect *protect, struct outer_plan *plan,
+		      struct outer_lanes *lanes, struct group *group, struct error *err)
+{
+	struct error why = { 0 };
+	int r;
+
+	r = catalog_begin(archive_catalog(protect->archive), &why);
+	if (r == 0)
+		r = finish(protect, add_group(protect, plan, lanes, group, &why), &why);
+	if (r == -EBADMSG && group->member_count > 0)
+		return leave_out_bad(protect, plan, group, &why, err);
+	if (r == 0)
+		outer_plan_take(plan, group);
+	else if (r < 0 && err)
+		*err = why;
+	return r;
+}
+
 /* 0, or CATALOG_END: there is no more. */
 static int next_group(struct protect *protect, struct outer_plan *plan,
 		      struct outer_lanes *lanes, struct error *err)
 {
 	struct group group = { 0 };
-	struct error why = { 0 };
+	unsigned count = 0;
 	int r;
 
 	r = outer_plan_next(plan, GROUP_TARGET, &group, err);
 	if (r != 0)
 		return r;
-	r = catalog_begin(archive_catalog(protect->archive), &why);
-	if (r == 0)
-		r = finish(protect, add_group(protect, plan, lanes, &group, &why), &why);
-	if (r == -EBADMSG && group.member_count > 0) {
-		leave_out(protect, &why);
-		r = 0;
-	}
-	if (r == 0)
-		outer_plan_take(plan, &group);
-	else if (r < 0 && err)
-		*err = why;
+	r = protect_probe(protect, plan, &group, true, &count, err);
+	if (r == 0 && count == 0) /* else it is planned again, without them */
+		r = make_group(protect, plan, lanes, &group, err);
 	group_done(&group);
 	return r;
 }
@@ -326,9 +356,12 @@ static int run(struct protect *protect, struct error *err)
 	}
 	protect->total += protect->report.read;
 	r = make_groups(protect, plan, err);
-	if (r == 0 && protect->unreadable)
-		r = error_set(err, -EBADMSG, "left out what can't be read: %s",
-			      protect->why.text);
+	if (r == 0 && (protect->unreadable || protect->left_out > 0))
+		r = error_set(err, -EBADMSG,
+			      "left out what can't be read, %" PRIu64
+			      " bytes of stripes; "
+			      "'blockframe health' says which files: %s",
+			      protect->left_out, protect->why.text);
 	return r;
 }
 

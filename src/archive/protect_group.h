@@ -10,10 +10,11 @@ struct protect {
 	struct archive *archive;
 	const struct protect_options *options;
 	struct protect_report report;
-	uint64_t total;   /* bytes to read, for progress */
-	uint64_t started; /* monotonic, nanoseconds */
-	bool unreadable;  /* a member was; its group is left out */
-	struct error why; /* then */
+	uint64_t total;    /* bytes to read, for progress */
+	uint64_t started;  /* monotonic, nanoseconds */
+	uint64_t left_out; /* bytes that can't be read */
+	bool unreadable;   /* a group can't get its missing parity because of that */
+	struct error why;  /* of the first of them */
 };
 
 bool protect_is_stopped(const struct protect *protect);
