@@ -9,6 +9,7 @@
 
 #include "archive/archive.h"
 #include "archive/copies.h"
+#include "archive/outer_reach.h"
 #include "archive/volume_verbs.h"
 #include "base/error.h"
 #include "base/json_build.h"
@@ -18,20 +19,31 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* What the archive would miss, and what groups of the outer code could still give of it. */
+struct loss {
+	uint64_t only_there; /* bytes */
+	uint64_t in_groups;  /* bytes of its log */
+};
+
 static int count_lost(struct archive *archive, const struct volume_row *volume,
-		      uint64_t *bytes_out, struct error *err)
+		      struct loss *loss_out, struct error *err)
 {
+	struct catalog *catalog = archive_catalog(archive);
 	autocopies struct copies copies = { 0 };
 	int r;
 
-	r = copies_load(archive, archive_catalog(archive), &copies, err);
-	return r < 0 ? r
-		     : copies_only_on(&copies, archive_catalog(archive), &volume->uuid,
-				      bytes_out, err);
+	r = copies_load(archive, catalog, &copies, err);
+	if (r == 0)
+		r = copies_only_on(&copies, catalog, &volume->uuid, &loss_out->only_there,
+				   err);
+	if (r == 0)
+		r = outer_reach_get(&copies, catalog, &volume->uuid, &loss_out->in_groups,
+				    err);
+	return r;
 }
 
 static void show(const struct invocation *invocation, const struct volume_row *volume,
-		 uint64_t bytes, bool retired)
+		 const struct loss *loss, bool retired)
 {
 	autoptr(json) json = json_object_new();
 
@@ -43,36 +55,49 @@ static void show(const struct invocation *invocation, const struct volume_row *v
 	if (!json)
 		return;
 	(void)json_add_bool(json, "retired", retired);
-	(void)json_add_u64(json, "only_there", bytes);
+	(void)json_add_u64(json, "only_there", loss->only_there);
+	(void)json_add_u64(json, "in_groups", loss->in_groups);
 	print_json(json);
 }
 
-static enum exit_code refuse(uint64_t bytes)
+/* A group that has a retired member is given up, so what it can give is to be copied first. */
+static enum exit_code refuse(const struct loss *loss)
 {
 	char size[SIZE_TEXT_MAX];
+	char given[SIZE_TEXT_MAX];
 
-	log_error("%" PRIu64 " bytes (%s) are on this volume only: copy them ([volume] "
-		  "copies, and 'blockframe health'), or give them up with --force",
-		  bytes, size_format(bytes, size));
+	(void)size_format(loss->only_there, size);
+	if (loss->in_groups > 0)
+		log_error("%" PRIu64
+			  " bytes (%s) are on this volume only. Groups can give %s of "
+			  "it without it: 'blockframe volume evacuate' copies that to "
+			  "other volumes; or give them up with --force",
+			  loss->only_there, size, size_format(loss->in_groups, given));
+	else
+		log_error("%" PRIu64
+			  " bytes (%s) are on this volume only: 'blockframe volume "
+			  "evacuate' copies them to others, or give them up with "
+			  "--force",
+			  loss->only_there, size);
 	return CODE_LOST;
 }
 
 static enum exit_code retire(const struct invocation *invocation, struct archive *archive,
 			     const struct volume_row *volume, struct error *err)
 {
-	uint64_t bytes = 0;
-	int r = count_lost(archive, volume, &bytes, err);
+	struct loss loss = { 0 };
+	int r = count_lost(archive, volume, &loss, err);
 
 	if (r < 0)
 		return session_fail_lookup(r, err);
-	if (bytes > 0 && !option_flag(invocation->options, "force")) {
-		show(invocation, volume, bytes, false);
-		return refuse(bytes);
+	if (loss.only_there > 0 && !option_flag(invocation->options, "force")) {
+		show(invocation, volume, &loss, false);
+		return refuse(&loss);
 	}
 	r = volume_retire(archive, volume, err);
 	if (r < 0)
 		return session_fail_lookup(r, err);
-	show(invocation, volume, bytes, true);
+	show(invocation, volume, &loss, true);
 	return CODE_DONE;
 }
 
