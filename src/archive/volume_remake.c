@@ -3,8 +3,12 @@
  *
  *     NAME.part with some stripes       goes on behind the last byte that is there
  *     NAME.part, all of it, synced      verifies it
- *     NAME.part under the name NAME     a volume
+ *     NAME.part under the name NAME     a volume (replace: a copy of the old one, in use)
  *     the old file renamed (replace)    out of use; NAME is in use
+ *
+ * So at no time is there no volume. A replacement that was killed between the names leaves the
+ * old one in use and the new one beside it, which the next run verifies once more: what was
+ * appended to the old one since would be missing from it.
  *
  * Each extent is compared with its hash before it is written, and the file is scrubbed before
  * it gets its name: after a power cut something in the middle may not be there. Then it is
@@ -52,6 +56,7 @@ struct work {
 	uint64_t total;        /* bytes of the log */
 	char *path;            /* of the new file; owned */
 	char *part;            /* until it is whole; owned */
+	bool named;            /* by an earlier run, which was killed: `part` is `path` */
 	struct stripe_remake remake;
 	uint64_t sequence; /* of the last record made */
 };
@@ -260,9 +265,35 @@ static int write_and_verify(struct work *work, struct error *err)
 	return r;
 }
 
+/* What an earlier run has given its name already; it must be as far as the old one. */
+static int verify_named(struct work *work, struct error *err)
+{
+	int r;
+
+	work->sequence = work->row.record_count - 1;
+	r = verify_part(work, err);
+	if (r < 0)
+		return error_prefix(err, r,
+				    "it is there already, and not what would be made: "
+				    "remove it");
+	work->report->payload = work->total;
+	return 0;
+}
+
 /* ---- names ---- */
 
-static int make_paths(struct work *work, struct error *err)
+/* Whether the new file's path is the old file. */
+static bool is_file(const struct work *work, const char *old)
+{
+	struct stat a, b;
+
+	return !old || stat(work->path, &a) < 0 ||
+	       fstatat(places_base(archive_places(work->archive)), old, &b, 0) < 0 ||
+	       (a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+}
+
+/* @old is the file in use, or NULL. */
+static int make_paths(struct work *work, const char *old, struct error *err)
 {
 	char name[VOLUME_FILE_NAME_MAX];
 
@@ -274,9 +305,14 @@ static int make_paths(struct work *work, struct error *err)
 		work->part = NULL;
 	if (!work->part)
 		return error_set(err, -ENOMEM, "no memory for a path");
-	if (access(work->path, F_OK) == 0)
+	if (access(work->path, F_OK) < 0)
+		return 0;
+	if (!work->options->replace || is_file(work, old))
 		return error_set(err, -EEXIST, "'%s' is there already", work->path);
-	return 0;
+	work->named = true;
+	free(work->part);
+	work->part = strdup(work->path);
+	return work->part ? 0 : error_set(err, -ENOMEM, "no memory for a path");
 }
 
 static int sync_folder(const struct work *work, struct error *err)
@@ -328,15 +364,13 @@ static int finish(struct work *work, const char *old, struct error *err)
 	if (work->row.sealed && work->report->missing == 0 &&
 	    chmod(work->part, S_IRUSR | S_IRGRP | S_IROTH) < 0)
 		return error_set_errno(err, -errno, "'%s'", work->part);
-	if (old)
-		r = put_away(work, old, err);
-	if (r < 0)
-		return r;
-	crash_point("archive.remake.away");
-	if (rename(work->part, work->path) < 0)
+	if (!work->named && rename(work->part, work->path) < 0)
 		return error_set_errno(err, -errno, "'%s'", work->path);
 	r = sync_folder(work, err);
 	crash_point("archive.remake.named");
+	if (r == 0 && old)
+		r = put_away(work, old, err);
+	crash_point("archive.remake.away");
 	return r;
 }
 
@@ -368,9 +402,11 @@ static int make_volume(struct work *work, struct error *err)
 				 work->row.label ? work->row.label : "");
 	if (r < 0 && r != -ENOMEDIUM)
 		return r;
-	r = make_paths(work, err);
-	if (r == 0)
+	r = make_paths(work, old, err);
+	if (r == 0 && !work->named)
 		r = write_and_verify(work, err);
+	else if (r == 0)
+		r = verify_named(work, err);
 	if (r == 0)
 		r = check_whole(work, old, err);
 	if (r == 0)

@@ -119,13 +119,16 @@ static enum exit_code run_as(struct invocation *invocation, bool replace)
 	enum exit_code code;
 	int r;
 
-	if (!options.folder)
+	if (!options.folder && replace)
 		return fail_usage(invocation, "--to is missing: where the file goes");
 	code = session_open(invocation, SESSION_WRITE, &archive);
 	if (code != CODE_DONE)
 		return code;
 	r = volume_lookup(archive, name, &volume, &err);
 	options.volume = volume.uuid;
+	if (r == 0 && !options.folder && volume.role == VOLUME_DATA)
+		r = error_set(&err, -EINVAL,
+			      "--to is missing: where the file of a data volume goes");
 	volume_row_done(&volume);
 	return r < 0 ? session_fail_lookup(r, &err) : make(invocation, archive, &options);
 }
@@ -148,7 +151,7 @@ static const struct option_spec specs[] = {
 const struct command command_volume_rebuild = {
 	.name = "volume rebuild",
 	.summary = "make a lost volume again from the others",
-	.usage = "--to DIR VOLUME",
+	.usage = "[--to DIR] VOLUME",
 	.details =
 		"VOLUME is its number, label or UUID. What groups hold of it "
 		"('blockframe "
@@ -156,7 +159,8 @@ const struct command command_volume_rebuild = {
 		"records, written, and read back; then the file gets\nits name. May be "
 		"stopped; the next run goes on. Exits with 4 if a part at its end was in "
 		"no "
-		"group.",
+		"group.\nThe shards of a parity volume are made again on other volumes, "
+		"and take no --to.",
 	.options = specs,
 	.arguments_min = 1,
 	.arguments_max = 1,
