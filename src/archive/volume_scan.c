@@ -76,8 +76,7 @@ static enum volume_finding judge_name(const struct scan *scan,
 	return FINDING_RENAMED;
 }
 
-/* Whether the file goes as far as the catalog knows. */
-static enum volume_finding judge_end(const struct scan *scan,
+enum volume_finding volume_judge_end(struct archive *archive,
 				     const struct volume_row *row, const char *path,
 				     struct error *why)
 {
@@ -86,7 +85,7 @@ static enum volume_finding judge_end(const struct scan *scan,
 	struct stripe_info own = { 0 };
 	int r;
 
-	r = backend_file_open(archive_folder(scan->archive), path, 0, &backend, why);
+	r = backend_file_open(archive_folder(archive), path, 0, &backend, why);
 	if (r == 0)
 		r = chain_find_last(backend, &row->uuid, &last, &own, why);
 	if (r < 0)
@@ -108,7 +107,7 @@ static enum volume_finding judge_good(const struct scan *scan,
 				      const struct volume_row *row, const char *path,
 				      struct error *why)
 {
-	enum volume_finding finding = judge_end(scan, row, path, why);
+	enum volume_finding finding = volume_judge_end(scan->archive, row, path, why);
 
 	return finding == FINDING_FOUND ? judge_name(scan, row, path) : finding;
 }

@@ -11,6 +11,7 @@
 
 struct archive;
 struct error;
+struct volume_row;
 
 enum volume_finding {
 	FINDING_FOUND,     /* as it should be */
@@ -39,6 +40,12 @@ struct volume_sighting {
 const char *volume_finding_name(enum volume_finding finding);
 /* Whether somebody should look at it. */
 bool volume_finding_is_problem(enum volume_finding finding);
+
+/* How far the file @path goes, which is the volume @row: FINDING_FOUND, or OLDER, FORK or
+ * UNREADABLE with the reason in *why. */
+enum volume_finding volume_judge_end(struct archive *archive,
+				     const struct volume_row *row, const char *path,
+				     struct error *why);
 
 /* @visit is called for each place that is away, each file and each missing volume; what it is
  * given is borrowed. A negative result ends the scan. */

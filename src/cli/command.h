@@ -44,10 +44,10 @@ extern const struct command command_cat, command_catalog_dump, command_catalog_r
 	command_tier_cover, command_tier_guard, command_tier_list, command_tier_recall,
 	command_tier_release, command_tier_remove, command_tier_run, command_tier_status,
 	command_tier_stub, command_trust_accept, command_trust_forget, command_trust_list,
-	command_umount, command_volume_create, command_volume_info, command_volume_list,
-	command_volume_evacuate, command_volume_protect, command_volume_rebuild,
-	command_volume_replace, command_volume_retire, command_volume_scan,
-	command_volume_seal, command_volume_verify;
+	command_umount, command_volume_add, command_volume_create, command_volume_info,
+	command_volume_list, command_volume_evacuate, command_volume_protect,
+	command_volume_rebuild, command_volume_replace, command_volume_retire,
+	command_volume_scan, command_volume_seal, command_volume_verify;
 
 /* One line: "usage: blockframe NAME ...". */
 void command_print_usage(const struct command *command, FILE *out);

@@ -26,6 +26,7 @@ static const struct command *const commands[] = {
 	&command_volume_list,
 	&command_volume_info,
 	&command_volume_create,
+	&command_volume_add,
 	&command_volume_seal,
 	&command_volume_retire,
 	&command_volume_scan,

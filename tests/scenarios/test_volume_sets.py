@@ -10,7 +10,7 @@ import pytest
 
 from history import History, check_commits
 from program import DONE, FAILED, KILLED, LOST, PARTIAL, Archive, remove
-from test_copies import Places, rebuild
+from test_copies import Places, places, rebuild  # noqa: F401: fixture
 from test_errors import calls_of, spread_over
 from test_outer import (K, assert_cats, bare, base, archive, lose, number, places_of, status,
                         take_away, tree)  # noqa: F401: fixtures
@@ -204,3 +204,118 @@ def test_the_catalog_of_another_archive_is_named_as_such(program, tmp_path, seed
     archive.rebuild()
     assert archive.dump() == dump
     check_commits(archive, tmp_path / 'out', archives[0].states)
+
+
+# Attaching
+
+
+def added(archive, path, **options):
+    return archive.run('volume', 'add', path, '--json', **options).json()
+
+
+@pytest.mark.main
+def test_a_folder_is_added_and_gets_its_copies(program, tmp_path, seed):
+    history = History(Archive(program, tmp_path / 'archive').init(),
+                      make_small_tree(tmp_path / 'tree', seed))
+    history.commit()
+    archive, disk = history.archive, tmp_path / 'a "disk"'
+    disk.mkdir()
+    with open(archive.path / 'config.toml', 'a') as config:
+        config.write('# mine\n')
+    assert 'copies = 2' not in (archive.path / 'config.toml').read_text()
+    done = added(archive, disk)
+    assert done == {'place': str(disk), 'added': True, 'same_disk': True, 'volumes': []}
+    assert (archive.path / 'config.toml').read_text().endswith('# mine\n')
+    configure(archive, r'^\[volume\]$', '[volume]\ncopies = 2')
+    archive.run('health', expect=PARTIAL)
+    volume, = disk.glob('*.bfv')
+    again = added(archive, volume)
+    assert not again['added'] and [v['file'] for v in again['volumes']] == [str(volume)]
+    remove(archive.path / 'volumes')
+    check_commits(archive, tmp_path / 'out', history.states)
+
+
+@pytest.mark.main
+@pytest.mark.parametrize('point', [None, 'archive.add.checked', 'archive.add.written'])
+def test_a_volume_that_was_moved_away_is_added_where_it_is(places, tmp_path, point):
+    places.history.commit()
+    before = places.archive.dump()
+    volume, = places.files(0)
+    shelf = tmp_path / 'shelf'
+    shelf.mkdir()
+    moved = shutil.move(volume, shelf / 'renamed.bfv')
+    places.lose(1)
+    places.archive.cat('/tree/random', expect=FAILED)
+    if point:
+        places.archive.run('volume', 'add', moved, expect=KILLED,
+                           env={'BLOCKFRAME_CRASH_AT': f'{point}:1'})
+    there = added(places.archive, moved)
+    assert there['added'] == (point != 'archive.add.written')
+    assert [v['file'] for v in there['volumes']] == [str(moved)]
+    assert places.archive.dump() == before
+    places.check()
+    places.archive.forget_catalog()  # the place is remembered, not only the file
+    places.archive.rebuild(expect=(DONE, PARTIAL))
+    places.check()
+
+
+@pytest.mark.main
+def test_what_is_not_as_it_should_be_is_not_added(places, program, tmp_path, rng):
+    places.history.commit()
+    first, = places.files(0)
+    shelf = tmp_path / 'shelf'
+    shelf.mkdir()
+    older = shutil.copy(first, tmp_path / 'older')
+    places.change(rng)
+    places.history.commit()
+    other = Archive(program, tmp_path / 'other').init()
+    config = (places.archive.path / 'config.toml').read_bytes()
+
+    def refused(*words, path=shelf, **options):
+        result = places.archive.run('volume', 'add', path, expect=FAILED, **options)
+        assert all(word in result.err for word in words), result.err
+        assert (places.archive.path / 'config.toml').read_bytes() == config
+        for file in shelf.iterdir():
+            file.unlink()
+
+    shutil.copy(other.volume, shelf / 'x.bfv')
+    refused('another archive', str(shelf / 'x.bfv'))
+    shutil.copy(first, shelf / 'x.bfv')
+    refused('attached already', 'volumes/')
+    kept = shutil.move(first, tmp_path / 'kept')
+    shutil.copy(older, shelf / 'x.bfv')
+    refused('older state')
+    for name in 'ab':
+        shutil.copy(kept, shelf / f'{name}.bfv')
+    refused('a copy of')
+    shutil.copy(kept, shelf / 'volume')
+    refused('.bfv', path=shelf / 'volume')
+    (shelf / 'junk.bfv').write_bytes(b'junk')
+    refused('no volume', path=shelf / 'junk.bfv')
+    refused('No such file', path=tmp_path / 'nothing')
+    refused('MORE_DIRECTORIES', env={'BLOCKFRAME_VOLUME_MORE_DIRECTORIES': str(places.second)})
+    shutil.copy(places.archive.path / 'config.toml', tmp_path / 'mine.toml')
+    refused('mine.toml', env={'BLOCKFRAME_CONFIG': str(tmp_path / 'mine.toml')})
+    shutil.move(kept, shelf / 'x.bfv')
+    assert added(places.archive, shelf)['added']
+    places.check()
+
+
+# What is told
+
+
+def test_status_counts_copies_again_only_when_something_changed(places, rng):
+    """A catalog without its segments: who looks at them sees that there is nothing."""
+    import sqlite3
+    places.history.commit()
+    places.change(rng)
+    places.history.commit()
+    places.archive.run('volume', 'retire', '--force', '2')
+    missing = places.missing()
+    assert missing > 300_000
+    connection = sqlite3.connect(places.archive.catalog, isolation_level=None)
+    connection.execute('DELETE FROM segment')
+    connection.close()
+    assert places.missing() == missing
+    places.away(0)
+    assert places.missing() != missing
