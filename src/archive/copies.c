@@ -8,7 +8,9 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "catalog/placement.h"
+#include "catalog/remembered.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -38,6 +40,21 @@ static unsigned place_number(const struct copies *copies, const char *file,
 	return PLACE_LAST;
 }
 
+/* What is on a volume follows from its last record. */
+static void hash_volume(struct copies *copies, const struct volume_row *row,
+			const struct copy_volume *volume)
+{
+	struct {
+		struct hash before, record;
+		struct uuid uuid;
+		uint64_t record_count, place, attached;
+	} state = { copies->cause,     row->record_hash, row->uuid,
+		    row->record_count, volume->place,    volume->attached };
+
+	static_assert(sizeof(state) == 2 * HASH_SIZE + UUID_SIZE + 24, "no padding");
+	hash_bytes(&state, sizeof(state), &copies->cause);
+}
+
 static int add_volume(struct archive *archive, const struct volume_row *row,
 		      struct copies *copies, unsigned *next, struct error *err)
 {
@@ -55,6 +72,7 @@ static int add_volume(struct archive *archive, const struct volume_row *row,
 		return error_set(err, -ENOMEM, "no memory for a path");
 	volume->place =
 		row->retired ? UINT_MAX : place_number(copies, volume->file, next);
+	hash_volume(copies, row, volume);
 	copies->count++;
 	return 0;
 }
@@ -89,6 +107,7 @@ int copies_load(struct archive *archive, struct catalog *catalog,
 	if (r < 0)
 		return r;
 	copies.wanted = archive_config(archive)->volume.copies;
+	copies.cause.bytes[0] ^= (uint8_t)copies.wanted; /* CONFIG_COPIES_MAX is small */
 	copies.usable = count_places(archive_places(archive));
 	if (copies.usable > copies.wanted)
 		copies.usable = copies.wanted;
@@ -221,13 +240,53 @@ static int sum_up(struct sum *sum, struct catalog *catalog, struct error *err)
 	return r;
 }
 
+#define MISSING_NAME "copies_missing"
+#define MISSING_NUMBERS 6
+
+static int recall(const struct copies *copies, struct catalog *catalog,
+		  struct copies_missing *missing, struct error *err)
+{
+	uint64_t numbers[MISSING_NUMBERS];
+	int r = catalog_recall(catalog, MISSING_NAME, &copies->cause, numbers,
+			       MISSING_NUMBERS, err);
+
+	if (r == 0)
+		*missing = (struct copies_missing){
+			.segments = numbers[0],
+			.bytes = numbers[1],
+			.pages = numbers[2],
+			.page_bytes = numbers[3],
+			.unreadable = numbers[4],
+			.least = (unsigned)numbers[5],
+		};
+	return r;
+}
+
+/* Who can't, because somebody else is writing, finds it out again. */
+static void remember(const struct copies *copies, struct catalog *catalog,
+		     const struct copies_missing *missing)
+{
+	const uint64_t numbers[MISSING_NUMBERS] = {
+		missing->segments,   missing->bytes,      missing->pages,
+		missing->page_bytes, missing->unreadable, missing->least,
+	};
+
+	(void)catalog_remember(catalog, MISSING_NAME, &copies->cause, numbers,
+			       MISSING_NUMBERS, NULL);
+}
+
 int copies_find_missing(const struct copies *copies, struct catalog *catalog,
 			struct copies_missing *missing_out, struct error *err)
 {
 	struct copies_missing missing = { .least = UINT_MAX };
 	struct sum sum = { .copies = copies, .missing = &missing };
-	int r = sum_up(&sum, catalog, err);
+	int r = recall(copies, catalog, &missing, err);
 
+	if (r == CATALOG_END) {
+		r = sum_up(&sum, catalog, err);
+		if (r == 0)
+			remember(copies, catalog, &missing);
+	}
 	if (r == 0)
 		*missing_out = missing;
 	return r;

@@ -25,8 +25,9 @@ struct copy_volume {
 struct copies {
 	struct copy_volume *volumes; /* owned */
 	size_t count;
-	unsigned wanted; /* [volume] copies */
-	unsigned usable; /* the most that the places that are there now can hold */
+	unsigned wanted;   /* [volume] copies */
+	unsigned usable;   /* the most that the places that are there now can hold */
+	struct hash cause; /* of all that the number of copies of anything depends on */
 };
 
 /* @catalog is the archive's, in a transaction or not. */
@@ -58,6 +59,8 @@ struct copies_missing {
 		least; /* copies that there are of everything; UINT_MAX: there is nothing */
 };
 
+/* Looks at all segments and pages, if there are new records, or other volumes or places than
+ * when it did last; else the catalog has remembered what it found. */
 int copies_find_missing(const struct copies *copies, struct catalog *catalog,
 			struct copies_missing *missing_out, struct error *err);
 
