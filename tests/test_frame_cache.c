@@ -114,6 +114,27 @@ static void what_is_there_is_not_loaded_ahead(void **state)
 	assert_int_equal(get(*state, 1, FRAME_AHEAD, &same), FRAME_NONE);
 }
 
+static bool has(struct frame_cache *cache, unsigned number)
+{
+	const struct frame_key key = key_of(number);
+
+	return frame_cache_has(cache, &key);
+}
+
+static void only_what_is_there_or_comes_is_known(void **state)
+{
+	struct frame *frame;
+
+	assert_false(has(*state, 0));
+	assert_int_equal(use(*state, 0, FRAME_PART), FRAME_NONE); /* is remembered */
+	assert_false(has(*state, 0));
+	assert_int_equal(get(*state, 0, FRAME_WHOLE, &frame), FRAME_LOAD);
+	assert_true(has(*state, 0));
+	frame_cache_loaded(*state, frame);
+	frame_cache_release(*state, frame);
+	assert_true(has(*state, 0));
+}
+
 static void a_load_that_fails_is_for_the_next_to_try(void **state)
 {
 	struct frame *frame;
@@ -220,6 +241,7 @@ int main(void)
 		TEST(a_scan_does_not_displace_what_is_asked_for_again),
 		TEST(a_part_is_not_worth_a_frame_the_first_time),
 		TEST(what_is_there_is_not_loaded_ahead),
+		TEST(only_what_is_there_or_comes_is_known),
 		TEST(a_load_that_fails_is_for_the_next_to_try),
 		TEST(frames_in_use_are_not_displaced),
 		TEST(the_budget_is_not_used_up_and_gets_its_memory_back),

@@ -161,6 +161,43 @@ static void a_cached_table_makes_a_read_cost_its_leaves_alone(void **state)
 	image_done(&image);
 }
 
+static void what_is_expected_is_what_a_read_takes(void **state)
+{
+	struct image image;
+	struct log_reader *reader;
+	struct log_counters counters;
+	uint64_t start, end, offset, size;
+
+	(void)state;
+	make_volume(&image, 1, 1);
+	start = image.stripes[2].log_start;
+	reader = open_reader(&image);
+	log_reader_expect(reader, start + 70000, 130000);
+	assert_int_equal(backend_memory_expected(image.backend, &offset, &size), 1);
+	assert_int_equal(size, 3 * LEAF_SIZE);
+
+	backend_memory_set_unreadable(image.backend, offset, size);
+	expect_range(&image, reader, start + 70000, start + 200000);
+	log_reader_counters(reader, &counters);
+	assert_int_equal(counters.leaves_read, 3);
+	assert_int_equal(counters.leaves_repaired, 3);
+
+	log_reader_expect(reader, start, 1); /* an extent is begun: its table as well */
+	assert_int_equal(backend_memory_expected(image.backend, &offset, &size), 2);
+	assert_int_equal(offset, extent_offset(&image.stripes[2], 0));
+	assert_int_equal(offset + size,
+			 entry_offset(&image.stripes[2], 0, 0) + LEAF_SIZE);
+	log_reader_expect(reader, start + small.payload - 10, 20); /* two extents */
+	assert_int_equal(backend_memory_expected(image.backend, &offset, &size), 4);
+	end = image.stripes[3].log_start;
+	log_reader_expect(reader, end - 10, 1 << 20); /* only of its stripe */
+	assert_int_equal(backend_memory_expected(image.backend, &offset, &size), 5);
+	log_reader_expect(reader, image.log_size, 1); /* nothing is there */
+	assert_int_equal(backend_memory_expected(image.backend, &offset, &size), 5);
+	log_reader_free(reader);
+	image_done(&image);
+}
+
 /* What a block is overwritten with, each kind in turn. */
 enum damage { NOISE, ZEROES, OTHER_BLOCK, OTHER_EPOCH, OTHER_VOLUME, DAMAGES };
 
@@ -539,6 +576,7 @@ int main(void)
 		cmocka_unit_test(an_undamaged_log_reads_back_in_pieces_of_any_size),
 		cmocka_unit_test(ranges_outside_the_log_do_not_exist),
 		cmocka_unit_test(a_cached_table_makes_a_read_cost_its_leaves_alone),
+		cmocka_unit_test(what_is_expected_is_what_a_read_takes),
 		cmocka_unit_test(any_single_block_may_hold_anything),
 		cmocka_unit_test(repairs_are_counted_and_reported),
 		cmocka_unit_test(a_wrong_hash_in_the_description_is_an_error),

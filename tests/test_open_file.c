@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -343,6 +344,25 @@ static void reading_in_order_decodes_each_frame_once(void **state)
 	assert_int_equal(now.stored_bytes, PACK_SIZE / 2);
 }
 
+/* One worker, which tells before it decodes: so what is told is known. */
+static void the_medium_is_told_what_is_not_in_the_cache(void **state)
+{
+	struct serving_test *t = *state;
+	const struct segment_frame *frames = t->source.packs[0].frames;
+	uint64_t told;
+
+	stop(t);
+	start(t, 1, 32 << 20);
+	check(t, NOISE, PAGE);
+	check(t, TEXT, PAGE); /* not in order */
+	check(t, 0, 64 << 10);
+	assert_int_equal(atomic_load(&t->source.expected), 0);
+	check(t, 64 << 10, 64 << 10); /* frame 0 is there; four more in the next MiB */
+	while ((told = atomic_load(&t->source.expected)) == 0)
+		(void)sched_yield();
+	assert_int_equal(told, frames[5].stored_offset - frames[1].stored_offset);
+}
+
 static void who_reads_ahead_says_for_which_file(void **state)
 {
 	struct serving_test *t = *state;
@@ -502,6 +522,7 @@ int main(void)
 		TEST(no_room_for_a_cache_is_no_error),
 		TEST(many_threads_read_what_is_there),
 		TEST(reading_in_order_decodes_each_frame_once),
+		TEST(the_medium_is_told_what_is_not_in_the_cache),
 		TEST(who_reads_ahead_says_for_which_file),
 		TEST(a_small_read_decodes_a_part_and_the_next_one_keeps_the_frame),
 		TEST(a_small_read_of_stored_content_fetches_nothing_else),

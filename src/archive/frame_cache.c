@@ -450,6 +450,16 @@ enum frame_found frame_cache_get(struct frame_cache *cache, const struct frame_k
 	return FRAME_HIT;
 }
 
+bool frame_cache_has(struct frame_cache *cache, const struct frame_key *key)
+{
+	struct shard *shard = shard_of(cache, key);
+	const struct entry *entry;
+
+	mutex_scope(&shard->mutex);
+	entry = find_locked(shard, key);
+	return entry && entry->state != STATE_GONE;
+}
+
 void frame_cache_loaded(struct frame_cache *cache, struct frame *frame)
 {
 	struct shard *shard = shard_of(cache, &frame->key);

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "merkle/hash.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,6 +58,9 @@ DEFINE_AUTOPTR(frame_cache);
  * that has a frame to load must ask for another one by FRAME_AHEAD only. */
 enum frame_found frame_cache_get(struct frame_cache *cache, const struct frame_key *key,
 				 enum frame_want want, struct frame **frame_out);
+
+/* Whether it is there or being loaded, at this moment. */
+bool frame_cache_has(struct frame_cache *cache, const struct frame_key *key);
 
 /* The frame is ready for everybody; the caller goes on using it. */
 void frame_cache_loaded(struct frame_cache *cache, struct frame *frame);

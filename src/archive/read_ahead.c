@@ -7,6 +7,10 @@
  * tasks are queued as workers may find work. A wish of a medium that has its share of workers
  * waits in the list, and not in a worker.
  *
+ * The medium is told first what of a wish is new, so that it is at work while workers decode,
+ * and never waits for them. Stored frames are read by those who want them: here it ends with
+ * telling.
+ *
  * A unit is a MiB of content: long enough that few leaves are read twice where units meet,
  * short enough for two workers to share a window.
  */
@@ -35,6 +39,8 @@ struct wish {
 	uint64_t medium;
 	uint64_t offset; /* the next byte to load */
 	uint64_t end;
+	uint64_t told; /* the medium expects what is in front of it */
+	bool tells;    /* as a unit: only tell it */
 	struct wish *next;
 };
 
@@ -165,6 +171,17 @@ static char *copy_subject(const char *subject)
 	return subject ? strdup(subject) : NULL;
 }
 
+/* A unit that tells the medium all of the wish that it does not know. */
+static void cut_telling(struct wish *wish, struct wish *unit_out)
+{
+	*unit_out = *wish;
+	unit_out->offset = wish->told;
+	unit_out->tells = true;
+	(void)content_ref(wish->content);
+	unit_out->subject = copy_subject(wish->subject);
+	wish->told = wish->end;
+}
+
 /* Cut the next unit off the wishes. False: nothing is to be done. */
 static bool next_unit_locked(struct read_ahead *ahead, struct wish *unit_out)
 	requires_mutex(ahead->mutex)
@@ -175,6 +192,10 @@ static bool next_unit_locked(struct read_ahead *ahead, struct wish *unit_out)
 		wish = wish->next;
 	if (!wish)
 		return false;
+	if (wish->told < wish->end) {
+		cut_telling(wish, unit_out);
+		return true;
+	}
 	(void)take_locked(ahead, wish->reader);
 	*unit_out = *wish;
 	unit_out->end = (wish->offset / UNIT + 1) * UNIT;
@@ -223,13 +244,14 @@ static int make_reader(struct ahead_worker *worker)
 	return r;
 }
 
-/* Load the part of the unit that one segment holds. */
-static int load_piece(struct ahead_worker *worker, const struct wish *unit,
-		      uint64_t offset, uint64_t *end_out)
+/* Load the part of the unit that one segment holds, or tell of it. */
+static int run_piece(struct ahead_worker *worker, const struct wish *unit,
+		     uint64_t offset, uint64_t *end_out)
 {
 	struct read_ahead *ahead = worker->ahead;
 	struct content_piece piece;
 	unsigned loaded = 0;
+	uint32_t from, to;
 	uint64_t end;
 	int r;
 
@@ -244,8 +266,12 @@ static int load_piece(struct ahead_worker *worker, const struct wish *unit,
 	end = piece.offset + piece.size;
 	if (end > unit->end)
 		end = unit->end;
-	r = segment_reader_load(worker->reader, content_position(&piece, offset),
-				content_position(&piece, end), &loaded, NULL);
+	from = content_position(&piece, offset);
+	to = content_position(&piece, end);
+	if (unit->tells)
+		segment_reader_expect(worker->reader, from, to);
+	else
+		r = segment_reader_load(worker->reader, from, to, &loaded, NULL);
 	atomic_fetch_add(&ahead->loaded, loaded);
 	*end_out = end;
 	return r;
@@ -258,7 +284,7 @@ static void run_unit(struct ahead_worker *worker, const struct wish *unit)
 
 	log_subject_scope(unit->subject);
 	while (r == 0 && offset < unit->end)
-		r = load_piece(worker, unit, offset, &offset);
+		r = run_piece(worker, unit, offset, &offset);
 }
 
 static int run_worker(struct task *task, unsigned number, struct error *err)
@@ -312,6 +338,7 @@ void read_ahead_want(struct read_ahead *ahead, const void *reader,
 		wish->reader = reader;
 		wish->content = content_ref(content);
 		wish->subject = copy_subject(log_subject());
+		wish->told = offset;
 	}
 	wish->medium = medium;
 	wish->offset = offset;

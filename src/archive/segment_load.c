@@ -56,6 +56,34 @@ static int load_batch(struct segment_reader *reader, const struct batch *batch,
 	return r;
 }
 
+void segment_reader_expect(const struct segment_reader *reader, uint32_t position,
+			   uint32_t end)
+{
+	const struct segment_table *table = reader->segment->table;
+	uint32_t number = segment_table_find(table, position);
+	uint32_t from = 0; /* stored bytes [from, to) are expected, and not told yet */
+	uint32_t to = 0;
+
+	for (; number < table->frame_count; number++) {
+		const struct segment_frame *frame = &table->frames[number];
+		const struct frame_key key = segment_reader_key(reader, number);
+
+		if (frame->content_offset >= end)
+			break;
+		if (frame->stored_size == 0 || frame_cache_has(reader->cache, &key))
+			continue;
+		if (frame->stored_offset != to) {
+			if (from < to)
+				source_expect(reader->source, reader->segment, from,
+					      to - from);
+			from = frame->stored_offset;
+		}
+		to = frame->stored_offset + frame->stored_size;
+	}
+	if (from < to)
+		source_expect(reader->source, reader->segment, from, to - from);
+}
+
 int segment_reader_load(struct segment_reader *reader, uint32_t position, uint32_t end,
 			unsigned *loaded_out, struct error *err)
 {

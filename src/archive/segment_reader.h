@@ -60,6 +60,11 @@ int segment_reader_lend(struct segment_reader *reader, uint32_t position,
 			struct read_pieces *pieces, size_t size, enum frame_want want,
 			size_t *n_out, struct error *err);
 
+/* Content [@position, @end) will be read soon: let the source fetch what of it is not in the
+ * cache, which is not NULL. */
+void segment_reader_expect(const struct segment_reader *reader, uint32_t position,
+			   uint32_t end);
+
 /* Put the frames that hold content [@position, @end) into the cache, which is not NULL, as
  * far as they are compressed and not there. *loaded_out of them were decoded. Errors as
  * segment_reader_read(), at the first frame. */

@@ -105,32 +105,49 @@ int segment_runs_find(struct volume_set *volumes, const struct segment_place *pl
 typedef int read_fn(struct volume_set *set, const struct uuid *volume,
 		    uint64_t log_offset, void *data, size_t size, struct error *err);
 
+/* Stored bytes that lie side by side in the log. */
+struct stretch {
+	uint64_t log_offset;
+	size_t size;
+};
+
+/* The first of the @size bytes at @offset; of size 0 behind the end. */
+static struct stretch find_stretch(const struct segment_runs *runs, uint32_t offset,
+				   size_t size)
+{
+	for (size_t i = 0; i < runs->count; i++) {
+		const struct segment_run *run = &runs->items[i];
+		uint32_t skip = offset - run->offset;
+
+		if (skip < run->size)
+			return (struct stretch){
+				.log_offset = run->log_offset + skip,
+				.size = run->size - skip < size ? run->size - skip : size,
+			};
+	}
+	return (struct stretch){ 0 };
+}
+
 static int read_runs(const struct segment_runs *runs, read_fn *read,
 		     struct volume_set *volumes, const struct uuid *volume,
 		     uint32_t offset, void *data, size_t size, struct error *err)
 {
 	uint8_t *out = data;
 
-	for (size_t i = 0; size > 0 && i < runs->count; i++) {
-		const struct segment_run *run = &runs->items[i];
-		uint32_t skip;
-		size_t part;
+	while (size > 0) {
+		struct stretch stretch = find_stretch(runs, offset, size);
 		int r;
 
-		if (offset >= run->offset + run->size)
-			continue;
-		skip = offset - run->offset;
-		part = run->size - skip < size ? run->size - skip : size;
-		r = read(volumes, volume, run->log_offset + skip, out, part, err);
+		if (stretch.size == 0)
+			return error_set(err, -EBADMSG,
+					 "%zu bytes behind the end of a segment", size);
+		r = read(volumes, volume, stretch.log_offset, out, stretch.size, err);
 		if (r < 0)
 			return r;
-		out += part;
-		offset += (uint32_t)part;
-		size -= part;
+		out += stretch.size;
+		offset += (uint32_t)stretch.size;
+		size -= stretch.size;
 	}
-	if (size > 0)
-		return error_set(err, -EBADMSG, "%zu bytes behind the end of a segment",
-				 size);
 	return 0;
 }
 
@@ -146,4 +163,18 @@ int segment_runs_recover(const struct segment_runs *runs, struct volume_set *vol
 			 size_t size, struct error *err)
 {
 	return read_runs(runs, outer_read, volumes, volume, offset, data, size, err);
+}
+
+void segment_runs_expect(const struct segment_runs *runs, struct volume_set *volumes,
+			 const struct uuid *volume, uint32_t offset, size_t size)
+{
+	while (size > 0) {
+		struct stretch stretch = find_stretch(runs, offset, size);
+
+		if (stretch.size == 0)
+			return;
+		volume_set_expect(volumes, volume, stretch.log_offset, stretch.size);
+		offset += (uint32_t)stretch.size;
+		size -= stretch.size;
+	}
 }

@@ -38,4 +38,8 @@ int segment_runs_recover(const struct segment_runs *runs, struct volume_set *vol
 			 const struct uuid *volume, uint32_t offset, void *data,
 			 size_t size, struct error *err);
 
+/* They will be read soon: volume_set_expect(). */
+void segment_runs_expect(const struct segment_runs *runs, struct volume_set *volumes,
+			 const struct uuid *volume, uint32_t offset, size_t size);
+
 void segment_runs_done(struct segment_runs *runs);

@@ -75,6 +75,13 @@ int source_part(struct source *source, const struct segment_ref *segment, uint32
 	return source->ops->part(source, segment, offset, size, data, err);
 }
 
+void source_expect(struct source *source, const struct segment_ref *segment,
+		   uint32_t offset, uint32_t size)
+{
+	if (source->ops->expect)
+		source->ops->expect(source, segment, offset, size);
+}
+
 bool source_has_more(const struct source *source)
 {
 	return source->ops->again != NULL;

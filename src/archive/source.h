@@ -41,6 +41,9 @@ struct source_ops {
 		      uint32_t first, uint32_t count, uint8_t *data, struct error *err);
 	int (*part)(struct source *source, const struct segment_ref *segment,
 		    uint32_t offset, uint32_t size, uint8_t *data, struct error *err);
+	/* NULL: what is expected comes no faster. */
+	void (*expect)(struct source *source, const struct segment_ref *segment,
+		       uint32_t offset, uint32_t size);
 	/* NULL where asking again gives the same. */
 	int (*again)(struct source *source, const struct segment_ref *segment,
 		     uint32_t number, uint8_t *data, struct error *err);
@@ -86,6 +89,11 @@ int segment_check_frame(const struct segment_ref *segment, uint32_t number,
 bool source_has_parts(const struct source *source);
 int source_part(struct source *source, const struct segment_ref *segment, uint32_t offset,
 		uint32_t size, uint8_t *data, struct error *err);
+
+/* Stored bytes [offset, offset + size) of @segment will be asked for soon: begin to fetch
+ * them, if that takes no waiting. */
+void source_expect(struct source *source, const struct segment_ref *segment,
+		   uint32_t offset, uint32_t size);
 
 /* Whether a frame that does not match its hash may be another one when it is asked for once
  * more, past all caches. Only then: its stored bytes. */

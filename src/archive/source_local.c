@@ -3,9 +3,8 @@
  *
  * Every object may lie in several places: copies on other volumes, or content that was
  * stored again because its first place had rotted. A look-up walks the places in the
- * catalog's order until one gives bytes that match the hash or id asked for. Whatever a
- * place gives is checked, so neither a wrong row in the catalog nor a wrong volume can make
- * other bytes come out.
+ * catalog's order until one gives bytes that match the hash or id asked for, whatever the
+ * catalog or a volume says.
  *
  * A segment that was found is bound to its place, since another place may hold the same
  * content compressed differently. When frames can't be read there, the same frames are
@@ -20,8 +19,7 @@
  * Where all places have failed, the outer code is asked for what they should hold
  * (outer_read.c, segment_recover.c).
  *
- * Of several failures the one to report is the one that somebody can do something about:
- * attach the volume.
+ * Of several failures the one to report is the one that can be helped: attach the volume.
  */
 #include "archive/source_local.h"
 
@@ -62,8 +60,7 @@ static struct source_local *local_of(struct source *source)
 
 static struct cached_segment *cached_of(const struct segment_ref *ref)
 {
-	return (struct cached_segment *)(uintptr_t)
-		ref; /* made by this source, not const */
+	return (struct cached_segment *)(uintptr_t)ref; /* made here, not const */
 }
 
 /* Whether another place may help where this result came from. */
@@ -79,8 +76,7 @@ static void note_failure(struct failure *failure, int r, const struct error *err
 {
 	if (recover ? r == -ENOENT : failure->r != 0 && r != -ENOMEDIUM)
 		return;
-	failure->r =
-		r == -ENOENT ? -EBADMSG : r; /* a place that is not there is damage */
+	failure->r = r == -ENOENT ? -EBADMSG : r; /* a place that is not is damage */
 	failure->err = *err;
 }
 
@@ -178,8 +174,7 @@ static int local_page(struct source *source, const struct hash *hash,
 
 /* Segments. */
 
-#define PART_LOST \
-	1 /* the bytes are beyond repair; what is there instead is not looked at */
+#define PART_LOST 1 /* beyond repair; what is there instead is not looked at */
 
 /* Read @size stored bytes at @offset. 0, PART_LOST, or another error. */
 static int read_part(struct source_local *local, struct cached_segment *segment,
@@ -535,6 +530,15 @@ static int local_part(struct source *source, const struct segment_ref *ref,
 	return read_anywhere(local_of(source), cached_of(ref), &range, data, err);
 }
 
+static void local_expect(struct source *source, const struct segment_ref *ref,
+			 uint32_t offset, uint32_t size)
+{
+	const struct cached_segment *segment = cached_of(ref);
+
+	segment_runs_expect(&segment->runs, local_of(source)->volumes,
+			    &segment->place.volume, offset, size);
+}
+
 static void local_free(struct source *source)
 {
 	struct source_local *local = local_of(source);
@@ -551,6 +555,7 @@ static const struct source_ops local_ops = {
 	.segment_unref = local_segment_unref,
 	.frames = local_frames,
 	.part = local_part,
+	.expect = local_expect,
 	.free = local_free,
 };
 

@@ -529,6 +529,17 @@ int volume_set_read(struct volume_set *set, const struct uuid *volume,
 	return r;
 }
 
+void volume_set_expect(struct volume_set *set, const struct uuid *volume,
+		       uint64_t log_offset, size_t size)
+{
+	struct open_volume *open = NULL;
+
+	if (use_volume(set, volume, &open, NULL) < 0)
+		return;
+	log_reader_expect(open->reader, log_offset, size);
+	close_evicted(set, leave_and_evict(set, open));
+}
+
 struct budget *volume_set_budget(struct volume_set *set)
 {
 	return set->budget;

@@ -52,6 +52,10 @@ const struct places *volume_set_places(const struct volume_set *set); /* borrowe
 int volume_set_read(struct volume_set *set, const struct uuid *volume,
 		    uint64_t log_offset, void *data, size_t size, struct error *err);
 
+/* As log_reader_expect(): nothing if the volume is not attached. */
+void volume_set_expect(struct volume_set *set, const struct uuid *volume,
+		       uint64_t log_offset, size_t size);
+
 /* The path (archive/places.h) of the file that is @volume now; the caller frees it.
  * -ENOMEDIUM if there is none. */
 int volume_set_find_file(struct volume_set *set, const struct uuid *volume,

@@ -26,6 +26,12 @@ int backend_read(struct backend *backend, uint64_t offset, void *data, size_t si
 	return backend->ops->read(backend, offset, data, size, size_out, err);
 }
 
+void backend_expect(struct backend *backend, uint64_t offset, uint64_t size)
+{
+	if (backend->ops->expect)
+		backend->ops->expect(backend, offset, size);
+}
+
 int backend_scan(struct backend *backend, uint64_t offset, void *data, size_t size,
 		 size_t *size_out, struct error *err)
 {

@@ -27,6 +27,8 @@ struct backend_ops {
 	int (*skip)(struct backend *backend, uint64_t size, struct error *err);
 	int (*read)(struct backend *backend, uint64_t offset, void *data, size_t size,
 		    size_t *size_out, struct error *err);
+	/* NULL: what is expected is read no faster. */
+	void (*expect)(struct backend *backend, uint64_t offset, uint64_t size);
 	/* volume/backend_scan.h; NULL: nothing but reads, and no holes. */
 	int (*scan)(struct backend *backend, uint64_t offset, void *data, size_t size,
 		    size_t *size_out, struct error *err);
@@ -60,6 +62,10 @@ int backend_skip(struct backend *backend, uint64_t size, struct error *err);
  * @size only at the end of the volume. Returns 0 or -EIO, ... */
 int backend_read(struct backend *backend, uint64_t offset, void *data, size_t size,
 		 size_t *size_out, struct error *err);
+
+/* [offset, offset + size) will be read soon: the medium may begin to fetch it. Nothing is
+ * promised, and what can't be fetched is said by the read. */
+void backend_expect(struct backend *backend, uint64_t offset, uint64_t size);
 
 /* Make everything appended so far durable, its name in the folder included. */
 int backend_sync(struct backend *backend, struct error *err);

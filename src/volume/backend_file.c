@@ -37,7 +37,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define NO_SCAN (-2) /* this file system has no O_DIRECT */
+#define NO_SCAN (-2)                      /* this file system has no O_DIRECT */
+#define EXPECT_SIZE ((uint64_t)512 << 10) /* bytes */
 
 struct backend_file {
 	struct backend base;
@@ -157,6 +158,19 @@ static int file_read(struct backend *backend, uint64_t offset, void *data, size_
 				       backend->name, size, offset);
 	*size_out = got;
 	return 0;
+}
+
+/* Of each call the kernel takes only as much as its own reading ahead would, or the device
+ * at once, and drops the rest. */
+static void file_expect(struct backend *backend, uint64_t offset, uint64_t size)
+{
+	uint64_t end = offset + size;
+
+	for (; offset < end; offset += EXPECT_SIZE)
+		(void)posix_fadvise(
+			file_of(backend)->fd, (off_t)offset,
+			(off_t)(end - offset < EXPECT_SIZE ? end - offset : EXPECT_SIZE),
+			POSIX_FADV_WILLNEED); /* only advice */
 }
 
 /* Whether [offset, offset + size) is in the page cache, judged by its first page and its last
@@ -330,6 +344,7 @@ static const struct backend_ops file_ops = {
 	.append = file_append,
 	.skip = file_skip,
 	.read = file_read,
+	.expect = file_expect,
 	.scan = file_scan,
 	.next_data = file_next_data,
 	.sync = file_sync,

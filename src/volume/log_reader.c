@@ -27,6 +27,7 @@
 #include "volume/leaf_repair.h"
 #include "volume/lost_leaves.h"
 #include "volume/stripe_cache.h"
+#include "volume/stripe_expect.h"
 #include "volume/stripe_view.h"
 #include "volume/table_cache.h"
 #include "volume/write_back.h"
@@ -572,6 +573,14 @@ int log_read(struct log_reader *reader, uint64_t log_offset, void *data, size_t 
 	if (r < 0)
 		return r;
 	return job.lost_size > 0 ? -EBADMSG : 0;
+}
+
+void log_reader_expect(struct log_reader *reader, uint64_t log_offset, size_t size)
+{
+	autoptr(stripe_ref) stripe = NULL;
+
+	if (stripe_cache_get(reader->stripes, log_offset, &stripe, NULL) == 0)
+		stripe_expect(&stripe->info, reader->backend, log_offset, size);
 }
 
 void log_reader_counters(struct log_reader *reader, struct log_counters *counters_out)

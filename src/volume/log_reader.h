@@ -62,6 +62,10 @@ void log_reader_set_write_back(struct log_reader *reader, struct write_back *wri
 int log_read(struct log_reader *reader, uint64_t log_offset, void *data, size_t size,
 	     struct log_read_report *report, struct error *err);
 
+/* [log_offset, log_offset + size) will be read soon, as far as one stripe holds it: let the
+ * medium fetch it. What is wrong with it is said by the read. */
+void log_reader_expect(struct log_reader *reader, uint64_t log_offset, size_t size);
+
 void log_reader_counters(struct log_reader *reader, struct log_counters *counters_out);
 
 void log_reader_free(struct log_reader *reader);

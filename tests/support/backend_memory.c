@@ -26,6 +26,9 @@ struct backend_memory {
 	bool sealed;
 	uint64_t bad_offset; /* reads of this range fail */
 	uint64_t bad_size;
+	uint64_t expected_offset;
+	uint64_t expected_size;
+	unsigned expected_count;
 };
 
 static struct backend_memory *memory_of(struct backend *backend)
@@ -63,6 +66,16 @@ static int grow(struct backend_memory *memory, uint64_t size, struct error *err)
 	memset(memory->data + memory->size, 0, size - memory->size);
 	memory->size = size;
 	return 0;
+}
+
+static void memory_expect(struct backend *backend, uint64_t offset, uint64_t size)
+{
+	struct backend_memory *memory = memory_of(backend);
+
+	mutex_scope(&memory->mutex);
+	memory->expected_offset = offset;
+	memory->expected_size = size;
+	memory->expected_count++;
 }
 
 static int memory_append(struct backend *backend, const void *data, size_t size,
@@ -172,6 +185,7 @@ static const struct backend_ops memory_ops = {
 	.append = memory_append,
 	.skip = memory_skip,
 	.read = memory_read,
+	.expect = memory_expect,
 	.sync = memory_sync,
 	.seal = memory_seal,
 	.position = memory_position,
@@ -252,6 +266,17 @@ void backend_memory_fail_at(struct backend *backend, unsigned call, int code)
 	mutex_scope(&memory->mutex);
 	memory->fail_at = call;
 	memory->fail_code = code;
+}
+
+unsigned backend_memory_expected(struct backend *backend, uint64_t *offset_out,
+				 uint64_t *size_out)
+{
+	struct backend_memory *memory = memory_of(backend);
+
+	mutex_scope(&memory->mutex);
+	*offset_out = memory->expected_offset;
+	*size_out = memory->expected_size;
+	return memory->expected_count;
 }
 
 void backend_memory_set_capacity(struct backend *backend, uint64_t capacity)

@@ -23,6 +23,10 @@ unsigned backend_memory_calls(struct backend *backend);
  * 0 lets them succeed again. */
 void backend_memory_fail_at(struct backend *backend, unsigned call, int code);
 
+/* How often backend_expect() was called, and what was expected last. */
+unsigned backend_memory_expected(struct backend *backend, uint64_t *offset_out,
+				 uint64_t *size_out);
+
 /* What backend_capacity() says, and beyond which appends give -ENOSPC. */
 void backend_memory_set_capacity(struct backend *backend, uint64_t capacity);
 

@@ -84,11 +84,22 @@ static int read_frames(struct source *base, const struct segment_ref *segment,
 			 data, err);
 }
 
+static void expect_part(struct source *base, const struct segment_ref *segment,
+			uint32_t offset, uint32_t size)
+{
+	struct segment_source *source = source_of(base);
+
+	(void)segment;
+	(void)offset;
+	atomic_fetch_add(&source->expected, size);
+}
+
 static const struct source_ops memory_ops = {
 	.segment = find_segment,
 	.segment_unref = unref_segment,
 	.frames = read_frames,
 	.part = read_part,
+	.expect = expect_part,
 };
 
 /* Noise does not compress; of words, about an eighth is left. */

@@ -33,6 +33,7 @@ struct segment_source {
 	struct source source;
 	struct memory_pack packs[PACK_COUNT];
 	atomic_ullong bytes_read; /* stored ones */
+	atomic_ullong expected;   /* bytes of which it was told that they will be read */
 	atomic_uint unnamed;      /* reads by threads without a log_subject() */
 	struct mutex mutex;
 	struct cond changed;
