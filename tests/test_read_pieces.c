@@ -99,12 +99,48 @@ static void there_is_always_room_for_what_is_copied(void **state)
 	read_pieces_done(&pieces);
 }
 
+/* Piece after piece: buffer, gap, frame, buffer, frame. */
+static void what_was_lent_can_be_kept_and_copied_from_any_byte(void **state)
+{
+	struct read_pieces pieces;
+	uint8_t want[2 * SIZE + 15];
+	uint8_t got[sizeof(want)];
+
+	(void)state;
+	read_pieces_init(&pieces, buffer);
+	memset(pieces.next, 'a', 5);
+	read_pieces_add(&pieces, 5);
+	read_pieces_skip(&pieces, 3);
+	assert_true(read_pieces_lend(&pieces, cache, load('b'), 0, SIZE));
+	memset(pieces.next, 'c', 10);
+	read_pieces_add(&pieces, 10);
+	assert_true(read_pieces_lend(&pieces, cache, load('d'), 1, SIZE - 1));
+	memset(want, 'a', 5);
+	memset(want + 5, 'b', SIZE);
+	memset(want + 5 + SIZE, 'c', 10);
+	memset(want + 15 + SIZE, 'd', SIZE - 1);
+	assert_int_equal(pieces.size, sizeof(want) - 1);
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (size_t from = 0; from < pieces.size; from += 97) {
+			read_pieces_copy(&pieces, from, got, pieces.size - from);
+			assert_memory_equal(got, want + from, pieces.size - from);
+			read_pieces_copy(&pieces, from, got, 1);
+			assert_int_equal(got[0], want[from]);
+		}
+		read_pieces_own(&pieces);
+		for (unsigned i = 0; i < pieces.count; i++)
+			assert_null(pieces.pieces[i].frame);
+	}
+	read_pieces_done(&pieces);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(neighbours_in_the_buffer_are_one_piece),
 		cmocka_unit_test(gaps_take_no_room_of_what_is_to_come),
 		cmocka_unit_test(there_is_always_room_for_what_is_copied),
+		cmocka_unit_test(what_was_lent_can_be_kept_and_copied_from_any_byte),
 	};
 
 	return cmocka_run_group_tests(tests, make_cache, free_cache);

@@ -129,7 +129,7 @@ static int teardown(void **state)
 static struct stream *make_stream(struct fixture *f, uint64_t size, uint64_t lost,
 				  struct stream_part *parts, size_t count)
 {
-	static const struct body_ops ops = { read_memory, free_memory };
+	static const struct body_ops ops = { read_memory, free_memory, NULL };
 	const struct stream_client client = { on_suspend, on_resume, on_failed,
 					      &f->connection };
 	struct memory_body *body = calloc(1, sizeof(*body));

@@ -6,6 +6,7 @@
 #include "archive/frame_cache.h"
 
 #include <assert.h>
+#include <string.h>
 
 void read_pieces_init(struct read_pieces *pieces, uint8_t *buffer)
 {
@@ -22,6 +23,43 @@ void read_pieces_done(struct read_pieces *pieces)
 		if (pieces->pieces[i].frame)
 			frame_cache_release(pieces->cache, pieces->pieces[i].frame);
 	pieces->count = 0;
+}
+
+void read_pieces_own(struct read_pieces *pieces)
+{
+	for (unsigned i = 0; i < pieces->count; i++) {
+		struct read_piece *piece = &pieces->pieces[i];
+
+		if (!piece->frame)
+			continue;
+		memcpy(pieces->next, piece->data, piece->size);
+		frame_cache_release(pieces->cache, piece->frame);
+		*piece = (struct read_piece){ pieces->next, piece->size, NULL };
+		pieces->next += piece->size;
+	}
+}
+
+void read_pieces_copy(const struct read_pieces *pieces, size_t from, void *data,
+		      size_t size)
+{
+	uint8_t *to = data;
+
+	assert(from <= pieces->size && size <= pieces->size - from);
+	for (const struct read_piece *piece = pieces->pieces; size > 0; piece++) {
+		size_t n = piece->size;
+
+		if (from >= n) {
+			from -= n;
+			continue;
+		}
+		n -= from;
+		if (n > size)
+			n = size;
+		memcpy(to, piece->data + from, n);
+		to += n;
+		size -= n;
+		from = 0;
+	}
 }
 
 static void append(struct read_pieces *pieces, const uint8_t *data, size_t size,

@@ -38,6 +38,13 @@ void read_pieces_init(struct read_pieces *pieces, uint8_t *buffer);
 /* Stop using the frames. */
 void read_pieces_done(struct read_pieces *pieces);
 
+/* Stop using the frames, but have copies of what they lent, in the buffer. */
+void read_pieces_own(struct read_pieces *pieces);
+
+/* Copy @size bytes from byte @from on; there must be so many. */
+void read_pieces_copy(const struct read_pieces *pieces, size_t from, void *data,
+		      size_t size);
+
 /* The next piece is the @size bytes at pieces->next. */
 void read_pieces_add(struct read_pieces *pieces, size_t size);
 

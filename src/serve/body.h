@@ -11,6 +11,7 @@
 
 struct body;
 struct error;
+struct read_pieces;
 
 #define BODY_SIZE_UNKNOWN UINT64_MAX
 
@@ -21,6 +22,10 @@ struct body_ops {
 	int (*read)(struct body *body, uint64_t offset, void *data, size_t size,
 		    size_t *size_out, struct error *err);
 	void (*free)(struct body *body);
+	/* The same, as @pieces, which are empty and have a buffer for @size bytes. NULL: there
+	 * is nothing to be saved by that. */
+	int (*lend)(struct body *body, uint64_t offset, struct read_pieces *pieces,
+		    size_t size, struct error *err);
 };
 
 struct body {

@@ -59,6 +59,14 @@ static int read_content(struct body *body, uint64_t offset, void *data, size_t s
 	return open_file_read(content->file, offset, data, size, size_out, err);
 }
 
+static int lend_content(struct body *body, uint64_t offset, struct read_pieces *pieces,
+			size_t size, struct error *err)
+{
+	struct content_body *content = (struct content_body *)body;
+
+	return open_file_lend(content->file, offset, pieces, size, err);
+}
+
 static void free_content(struct body *body)
 {
 	struct content_body *content = (struct content_body *)body;
@@ -71,7 +79,7 @@ static void free_content(struct body *body)
 static int open_content(struct request *request, const struct manifest *manifest,
 			struct body **body_out, struct error *err)
 {
-	static const struct body_ops ops = { read_content, free_content };
+	static const struct body_ops ops = { read_content, free_content, lend_content };
 	struct content_body *content = calloc(1, sizeof(*content));
 	int r;
 

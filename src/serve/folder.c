@@ -288,7 +288,7 @@ static int send_pieces(struct request *request, struct folder *folder, const cha
 int folder_answer(struct request *request, const struct found *found, uint64_t at,
 		  bool json, struct error *err)
 {
-	static const struct body_ops ops = { read_folder, free_folder };
+	static const struct body_ops ops = { read_folder, free_folder, NULL };
 	const char *type = json ? "application/json" : "text/html; charset=utf-8";
 	struct folder *folder = calloc(1, sizeof(*folder));
 	int r;

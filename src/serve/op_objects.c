@@ -152,7 +152,7 @@ static void free_stored(struct body *body)
 static int send_frames(struct request *request, const struct segment_ref *segment,
 		       uint32_t first, uint32_t count, struct error *err)
 {
-	static const struct body_ops ops = { read_stored, free_stored };
+	static const struct body_ops ops = { read_stored, free_stored, NULL };
 	const struct segment_frame *from = &segment->table->frames[first];
 	const struct segment_frame *last = &segment->table->frames[first + count - 1];
 	struct source *source = source_of(request->backing);

@@ -147,7 +147,7 @@ static int begin(struct producer *producer, struct error *err)
 int producer_answer(struct request *request, const char *type, producer_fn *produce,
 		    struct error *err)
 {
-	static const struct body_ops ops = { read_produced, free_producer };
+	static const struct body_ops ops = { read_produced, free_producer, NULL };
 	struct stream_part part = { 0 };
 	struct stream *stream = NULL;
 	struct producer *producer;

@@ -165,6 +165,21 @@ static uint64_t part_end(const struct stream *stream, uint64_t offset)
 	return offset;
 }
 
+/* What is stored as it is need not be put together: who sends it does that in copying. Frames
+ * are not kept in use for as long as a client may take. */
+static void lend_window(struct stream *stream, struct window *window, size_t want)
+{
+	const struct body_ops *ops = stream->body->ops;
+
+	read_pieces_init(&window->pieces, window->data);
+	if (!ops->lend)
+		return;
+	window->r = ops->lend(stream->body, window->offset, &window->pieces, want,
+			      &window->err);
+	read_pieces_own(&window->pieces);
+	window->size = window->pieces.size;
+}
+
 static void fill_window(struct stream *stream, struct window *window)
 {
 	uint64_t end = (window->offset / WINDOW_SIZE + 1) * WINDOW_SIZE;
@@ -172,16 +187,18 @@ static void fill_window(struct stream *stream, struct window *window)
 	size_t want = (size_t)((last < end ? last : end) - window->offset);
 
 	log_subject_scope(stream->subject);
+	lend_window(stream, window, want);
 	while (window->size < want && window->r == 0) {
 		size_t got = 0;
 
 		window->r = stream->body->ops->read(
-			stream->body, window->offset + window->size,
-			window->data + window->size, want - window->size, &got,
-			&window->err);
+			stream->body, window->offset + window->size, window->pieces.next,
+			want - window->size, &got, &window->err);
 		if (window->r == 0 && got == 0)
 			window->r = error_set(&window->err, -EIO, "it ends too early");
-		window->size += window->r == 0 ? got : 0;
+		if (window->r == 0)
+			read_pieces_add(&window->pieces, got);
+		window->size = window->pieces.size;
 	}
 }
 
@@ -360,7 +377,7 @@ static ssize_t copy_window(struct stream *stream, struct window *window, uint64_
 	}
 	if (n > size)
 		n = size;
-	memcpy(data, window->data + from, n);
+	read_pieces_copy(&window->pieces, from, data, n);
 	windows_copied(stream->service->windows, window, offset + n);
 	read_ahead(stream, offset + n - 1);
 	return (ssize_t)n;

@@ -16,9 +16,12 @@
 #include <assert.h>
 
 #define BUDGET_SHARE 6u                   /* of the budget, at most */
+#define WINDOW_ROOM (WINDOW_SIZE + 4096u) /* with slack, from page to page */
 #define COUNT_LEAST 4u                    /* windows */
 #define COUNT_MOST 32u                    /* windows */
 #define STALLED (UINT64_C(100) * 1000000) /* nanoseconds */
+
+static_assert(READ_PIECES_SLACK <= WINDOW_ROOM - WINDOW_SIZE, "room for the slack");
 
 struct windows {
 	struct mutex mutex; /* guards states and owners */
@@ -29,7 +32,7 @@ struct windows {
 
 int windows_new(struct budget *budget, struct windows **windows_out, struct error *err)
 {
-	uint64_t wanted = budget_size(budget) / BUDGET_SHARE / WINDOW_SIZE;
+	uint64_t wanted = budget_size(budget) / BUDGET_SHARE / WINDOW_ROOM;
 	autoptr(windows) windows = calloc(1, sizeof(*windows));
 	int r;
 
@@ -39,12 +42,12 @@ int windows_new(struct budget *budget, struct windows **windows_out, struct erro
 	windows->count = wanted < COUNT_LEAST  ? COUNT_LEAST
 			 : wanted > COUNT_MOST ? COUNT_MOST
 					       : (unsigned)wanted;
-	r = buffer_alloc(&windows->memory, budget, (size_t)windows->count * WINDOW_SIZE,
+	r = buffer_alloc(&windows->memory, budget, (size_t)windows->count * WINDOW_ROOM,
 			 "reading ahead of clients", err);
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < windows->count; i++)
-		windows->all[i].data = windows->memory.data + (size_t)i * WINDOW_SIZE;
+		windows->all[i].data = windows->memory.data + (size_t)i * WINDOW_ROOM;
 	*windows_out = take_ptr(windows);
 	return 0;
 }

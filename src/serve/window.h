@@ -7,6 +7,7 @@
  *
  * Threads: internally locked. No lock is held while a window is filled or copied.
  */
+#include "archive/read_pieces.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 
@@ -26,7 +27,8 @@ struct window {
 	size_t size;       /* bytes that are there; 0 with an error */
 	int r;             /* of reading at offset + size, if that is why it ends early */
 	struct error err;  /* its text */
-	uint8_t *data;
+	uint8_t *data;     /* WINDOW_SIZE bytes, and the slack of what follows */
+	struct read_pieces pieces; /* of data: where the bytes are; none in frames */
 
 	/* For window.c alone. */
 	enum { WINDOW_IDLE, WINDOW_FILLING, WINDOW_READY, WINDOW_COPYING } state;
