@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #define DEADLINE 60u /* seconds */
 #define DEADLINE_MAX 86400u
@@ -22,6 +23,24 @@
 static void say_ready(void)
 {
 	log_info("the hot tier is guarded");
+}
+
+/* A daemon that is started in the place of this one has no options but the deadline: what
+ * names the configuration is in its environment, as seen from any folder. */
+static int hand_on(const struct invocation *invocation, const char *option,
+		   const char *variable, struct error *err)
+{
+	const char *value = option_value(invocation->options, option);
+	autofree char *path = NULL;
+
+	if (!value)
+		value = getenv(variable);
+	if (!value || !*value)
+		return 0;
+	path = realpath(value, NULL);
+	if (path && setenv(variable, path, 1) < 0)
+		return error_set_errno(err, -errno, "'%s'", value);
+	return 0;
 }
 
 static enum exit_code run_run(struct invocation *invocation)
@@ -40,7 +59,11 @@ static enum exit_code run_run(struct invocation *invocation)
 		       &options.deadline, &err);
 	if (r < 0)
 		return fail_usage(invocation, "%s", err.text);
-	r = worker_run(&options, &err);
+	r = hand_on(invocation, "config", "BLOCKFRAME_CONFIG", &err);
+	if (r == 0)
+		r = hand_on(invocation, "archive", "BLOCKFRAME_ARCHIVE_DIRECTORY", &err);
+	if (r == 0)
+		r = worker_run(&options, &err);
 	return r < 0 ? fail(r, &err) : CODE_DONE;
 }
 

@@ -48,6 +48,20 @@ def test_some_programs_cause_no_recall(tier, tmp_path, rng):
     assert run(tmp_path / 'other', path).stdout == content
 
 
+def test_a_daemon_that_is_started_again_has_the_same_configuration(tier, tmp_path, rng):
+    path = tier.write('a', rng.randbytes(30_000))
+    indexer = tmp_path / 'indexer'
+    shutil.copy(shutil.which('cat'), indexer)
+    (tmp_path / 'tier.toml').write_text(f'[tier]\nnever_recall = ["{indexer}"]\n')
+    tier.start('--config', os.path.relpath(tmp_path / 'tier.toml'))
+    tier.stub(path)
+    tier.kill(tier.holders('run'))
+    tier.whole_again()
+    result = subprocess.run([indexer, path], capture_output=True, timeout=PATIENCE)
+    assert os.strerror(errno.EBUSY).encode() in result.stderr
+    assert tier.is_stub(path)
+
+
 def test_one_user_does_not_take_all_recalls(tier, let_others_in, tmp_path, rng):
     let_others_in(tmp_path)
     os.chmod(tier.fast, 0o755)
