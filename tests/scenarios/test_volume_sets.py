@@ -14,7 +14,12 @@ from test_copies import Places, places, rebuild  # noqa: F401: fixture
 from test_errors import calls_of, spread_over
 from test_outer import (K, assert_cats, bare, base, archive, lose, number, places_of, status,
                         take_away, tree)  # noqa: F401: fixtures
-from trees import MIB, make_small_tree, write_file
+from trees import MIB, assert_same, make_small_tree, snapshot, write_file
+
+
+def read(path):
+    with open(path, 'rb') as file:
+        return file.read()
 
 
 def configure(archive, pattern, text):
@@ -69,7 +74,7 @@ def test_memory_that_runs_out_between_two_records_hides_no_commit(program, tmp_p
     total = calls_of(places.archive, tmp_path,
                      lambda a, **o: a.commit(places.tree, **o))['alloc']
     failed = 0
-    for n in spread_over(total, count(12, 2000)):
+    for n in spread_over(total, count(8, 1000)):
         restart()
         result = places.archive.commit(places.tree, expect=None, interpose={
             'ROOT': places.archive.path, 'FAIL': f'alloc:{n}:{errno.ENOMEM}'})
@@ -80,6 +85,76 @@ def test_memory_that_runs_out_between_two_records_hides_no_commit(program, tmp_p
             assert not made or 'durable' in result.err or 'may exist' in result.err, \
                 str(result)
     assert failed > 0
+
+
+@pytest.mark.main
+def test_a_copy_that_is_destroyed_is_not_missed_by_mounts_and_servers(places, mount, serve, rng):
+    places.history.commit()
+    file, = places.files(0)
+    file.write_bytes(rng.randbytes(1 << 20))
+    mounted, server = mount(places.archive), serve(places.archive)
+    for name in ('random', 'text', 'folder/small'):
+        data = read(f'{places.tree}/{name}')
+        assert (mounted / 'tree' / name).read_bytes() == data
+        assert server.get(f'/files/tree/{name}').body == data
+
+
+def test_the_last_copy_is_enough_and_none_is_an_error(places):
+    places.history.commit()
+    places.lose(0)
+    places.archive.cat('/tree/random')
+    places.lose(1)
+    said = places.archive.run('cat', '/tree/random', expect=FAILED).err
+    assert 'is not attached' in said
+
+
+@pytest.mark.usefixtures('interpose')
+@pytest.mark.parametrize('error', [errno.EIO, errno.EROFS], ids=['EIO', 'EROFS'])
+@pytest.mark.parametrize('least', [1, 2])
+def test_a_place_that_fails_in_the_middle_fails_alone(program, tmp_path, seed, rng, count, error,
+                                                      least):
+    for n in [3, *rng.sample(range(1, 30), count(0, 20))]:
+        places = Places(program, tmp_path / f'{n}', seed, **{'volume.min_copies': least})
+        places.history.commit()
+        places.change(rng, 2_000_000)
+        places.history.commit(expect=PARTIAL if least == 1 else FAILED, interpose={
+            'ROOT': places.second, 'FAIL': f'write:{n}:{error}:all'})
+        if least == 2:
+            places.history.states.pop()
+        places.check()
+        places.archive.commit(places.tree, expect=(DONE, PARTIAL))
+        places.archive.run('health', expect=(DONE, PARTIAL))
+        assert places.missing() == 0
+        places.lose(0)
+        places.archive.restore(tmp_path / 'out')
+        assert_same(snapshot(places.tree), tmp_path / 'out/tree')
+        remove(tmp_path / 'out')
+
+
+def test_a_catalog_that_has_the_rows_of_other_volumes_gives_no_wrong_bytes(places, rng):
+    import sqlite3
+    places.history.commit()
+    places.change(rng)
+    places.history.commit()
+    dump = places.archive.dump()
+    for change in ['UPDATE segment SET volume = 3 - volume', 'UPDATE stripe SET volume = -volume',
+                   'UPDATE stripe SET volume = 3 + volume', 'UPDATE segment SET log_offset = '
+                   'log_offset + 4096 WHERE volume = 1']:
+        connection = sqlite3.connect(places.archive.catalog, isolation_level=None)
+        connection.execute(change)
+        connection.execute('UPDATE stripe SET volume = 6 - volume WHERE volume > 3')
+        connection.execute('UPDATE stripe SET volume = 3 + volume WHERE volume < 0')
+        connection.close()
+        for name in ('random', 'text', 'changed'):
+            result = places.archive.run('cat', f'/tree/{name}', expect=None)
+            assert result.code != DONE or result.out == read(f'{places.tree}/{name}')
+        result = places.archive.run('health', '--check', '--json', expect=None)
+        if result.code == FAILED:
+            assert 'catalog rebuild' in result.err
+        else:
+            assert all(volume['sound'] for volume in result.json()['volumes'])
+        rebuild(places.archive)
+        assert places.archive.dump() == dump
 
 
 # A volume that is replaced
