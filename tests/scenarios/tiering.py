@@ -18,7 +18,7 @@ import pytest
 
 import tier_cleaner
 from mounted import until
-from program import BUSY, DONE, FAILED, KILLED, PATIENCE, Archive, Run, have
+from program import BUSY, DONE, FAILED, KILLED, PARTIAL, PATIENCE, Archive, Run, have
 
 MARKER = 'trusted.blockframe.stub'
 MEMORY = '/dev/shm'
@@ -218,12 +218,20 @@ class Tier:
         path.write_bytes(content)
         return path
 
-    def stub(self, *paths, **options):
-        result = self.command('stub', *paths, **options)
-        if options.get('expect', DONE) == DONE:
-            for path in paths:
-                assert self.is_stub(path), result
-        return result
+    def stub(self, *paths, expect=DONE):
+        if expect != DONE:
+            return self.command('stub', *paths, expect=expect)
+        left = list(paths)
+
+        def are_stubs():
+            """The guard may not have closed yet what was read a moment ago."""
+            result = self.command('stub', *left, expect=(DONE, PARTIAL))
+            left[:] = [path for path in left if not self.is_stub(path)]
+            assert len(left) == len(result.errors()), result
+            assert all('in use' in line for line in result.errors()), result
+            return not left
+
+        return until(are_stubs, 'stubs')
 
     @staticmethod
     def is_stub(path):
