@@ -28,41 +28,14 @@ static const struct fixture_commit bulk = { .count = 5, .size = 1000000, .seed =
 
 static int setup(void **state)
 {
-	struct archive_fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	archive_fixture_init(f);
-	if (archive_fixture_create(f) < 0)
-		fail_msg("%s", f->err.text);
-	*state = f;
+	(void)archive_fixture_setup(state);
+	archive_fixture_must_create(*state);
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	archive_fixture_done(*state);
-	free(*state);
-	return 0;
-}
-
-static void commit(struct archive_fixture *f, const struct fixture_commit *what)
-{
-	if (archive_fixture_commit(f, what) < 0)
-		fail_msg("%s", f->err.text);
-}
-
-static struct archive *open_archive(struct archive_fixture *f, bool writable)
-{
-	struct archive *archive = NULL;
-
-	if (archive_fixture_open(f, writable, &archive) < 0)
-		fail_msg("%s", f->err.text);
-	return archive;
 }
 
 static void check_files(struct archive_fixture *f, const struct fixture_commit *what)
 {
-	struct archive *archive = open_archive(f, false);
+	struct archive *archive = archive_fixture_must_open(f, false);
 
 	for (uint32_t i = what->first; i < what->first + what->count; i++)
 		assert_int_equal(archive_fixture_read(archive, i, what->size, what->seed),
@@ -87,7 +60,7 @@ static void fill_first_volume(struct archive_fixture *f, uint32_t *commits_out)
 	for (; volume_count(f) < 2; count++) {
 		assert_true(count < 20);
 		what.first = count * bulk.count;
-		commit(f, &what);
+		archive_fixture_must_commit(f, &what);
 	}
 	*commits_out = count;
 }
@@ -110,7 +83,7 @@ static void commits_follow_each_other_on_one_volume(void **state)
 	for (uint32_t i = 0; i < 10; i++) {
 		what.first = i * 2;
 		what.seed = i;
-		commit(f, &what);
+		archive_fixture_must_commit(f, &what);
 		check_files(f, &what);
 	}
 	assert_int_equal(volume_count(f), 1);
@@ -122,8 +95,8 @@ static void an_empty_commit_is_a_commit(void **state)
 	struct commit_row row = { 0 };
 	struct archive *archive;
 
-	commit(f, &(struct fixture_commit){ 0 });
-	archive = open_archive(f, false);
+	archive_fixture_must_commit(f, &(struct fixture_commit){ 0 });
+	archive = archive_fixture_must_open(f, false);
 	assert_int_equal(
 		catalog_get_commit(archive_catalog(archive), VERSION_CURRENT, &row, NULL),
 		0);
@@ -141,7 +114,7 @@ static void a_full_volume_is_sealed_and_the_next_begun(void **state)
 
 	fill_first_volume(f, &commits);
 	check_filled(f, commits);
-	archive = open_archive(f, false);
+	archive = archive_fixture_must_open(f, false);
 	assert_int_equal(volume_list_load(archive_catalog(archive), &volumes, NULL), 0);
 	archive_free(archive);
 	assert_int_equal(volumes.count, 2);
@@ -160,7 +133,7 @@ static void no_volume_outgrows_its_size(void **state)
 
 	for (uint32_t i = 0; i < 9; i++) {
 		what.seed = i;
-		commit(f, &what);
+		archive_fixture_must_commit(f, &what);
 	}
 	count = volume_count(f);
 	assert_true(count >= 3);
@@ -184,17 +157,17 @@ static void one_commit_may_span_volumes(void **state)
 		.first = 5, .count = 1, .size = 100, .seed = 4
 	};
 
-	commit(f, &large);
+	archive_fixture_must_commit(f, &large);
 	assert_true(volume_count(f) >= 3);
 	check_files(f, &large);
-	commit(f, &after);
+	archive_fixture_must_commit(f, &after);
 	check_files(f, &after);
 }
 
 static void begin_too_much(struct archive_fixture *f)
 {
 	const struct appender_options options = { .data = 30, .parity = 3 };
-	struct archive *archive = open_archive(f, true);
+	struct archive *archive = archive_fixture_must_open(f, true);
 	struct appender *appender = NULL;
 	struct error err = { 0 };
 
@@ -222,7 +195,7 @@ static void volumes_too_small_for_the_parity_say_what_to_change(void **state)
 {
 	const struct appender_options options = { .data = 1, .parity = 3 };
 	struct archive_fixture *f = *state;
-	struct archive *archive = open_archive(f, true);
+	struct archive *archive = archive_fixture_must_open(f, true);
 	struct appender *appender = NULL;
 	struct error err = { 0 };
 
@@ -239,7 +212,7 @@ static void volumes_too_small_for_the_parity_say_what_to_change(void **state)
 static void a_volume_that_can_not_be_begun_leaves_no_file(void **state)
 {
 	struct archive_fixture *f = *state;
-	struct archive *archive = open_archive(f, true);
+	struct archive *archive = archive_fixture_must_open(f, true);
 	struct active_volume *active = NULL;
 	struct budget *none = NULL;
 	struct volume_writing writing = {
@@ -272,7 +245,7 @@ static void what_was_interrupted_stays_behind_as_a_tail(void **state)
 	char *dump;
 	char *again;
 
-	commit(f, &one);
+	archive_fixture_must_commit(f, &one);
 	dump = archive_fixture_dump(f);
 	archive_fixture_interrupt(f, &two);
 	again = archive_fixture_dump(f);
@@ -284,16 +257,16 @@ static void what_was_interrupted_stays_behind_as_a_tail(void **state)
 	/* This one also leaves records behind: placements, and a volume that it began. */
 	archive_fixture_interrupt(f, &large);
 	check_files(f, &one);
-	commit(f, &two);
+	archive_fixture_must_commit(f, &two);
 	check_files(f, &two);
-	commit(f, &large);
+	archive_fixture_must_commit(f, &large);
 	check_files(f, &large);
 }
 
 static void totals_count_payload_and_parity(void **state)
 {
 	struct archive_fixture *f = *state;
-	struct archive *archive = open_archive(f, true);
+	struct archive *archive = archive_fixture_must_open(f, true);
 	struct appender *appender = NULL;
 	struct appender_totals totals;
 	static uint8_t atom[100000] = { 0x50, 0x2a, 0x4d, 0x18 };
@@ -343,10 +316,10 @@ static void a_commit_killed_at_any_point_is_whole_or_invisible(void **state)
 
 		archive_fixture_init(&f);
 		assert_int_equal(archive_fixture_create(&f), 0);
-		commit(&f, &base);
+		archive_fixture_must_commit(&f, &base);
 		if (!archive_fixture_commit_killed(&f, &large, points[i], 1))
 			fail_msg("%s was not passed", points[i]);
-		archive = open_archive(&f, false);
+		archive = archive_fixture_must_open(&f, false);
 		present = archive_fixture_read(archive, 0, large.size, large.seed);
 		archive_free(archive);
 		assert_int_equal(
@@ -355,8 +328,8 @@ static void a_commit_killed_at_any_point_is_whole_or_invisible(void **state)
 		if (present == 0)
 			check_files(&f, &large);
 		check_files(&f, &base);
-		commit(&f, &after);
-		commit(&f, &large);
+		archive_fixture_must_commit(&f, &after);
+		archive_fixture_must_commit(&f, &large);
 		check_files(&f, &base);
 		check_files(&f, &after);
 		check_files(&f, &large);
@@ -440,11 +413,11 @@ static void a_record_without_parity_gets_it_from_the_next_writer(void **state)
 
 		archive_fixture_init(&f);
 		assert_int_equal(archive_fixture_create(&f), 0);
-		commit(&f, &base);
+		archive_fixture_must_commit(&f, &base);
 		killed = archive_fixture_commit_killed(&f, &large,
 						       "volume.record.readable", n);
 		check_files(&f, &base);
-		commit(&f, &after);
+		archive_fixture_must_commit(&f, &after);
 		check_records_protected(&f);
 		check_files(&f, &base);
 		check_files(&f, &after);
@@ -482,7 +455,7 @@ static void an_init_killed_at_any_point_runs_again(void **state)
 
 #endif
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, archive_fixture_teardown)
 
 int main(void)
 {

@@ -2,13 +2,11 @@
 #include "archive/archive.h"
 
 #include "archive/lock.h"
-#include "archive/places.h"
 #include "archive/source.h"
 #include "archive/volume_folder.h"
 #include "archive/volume_set.h"
 #include "base/cleanup.h"
 #include "base/config.h"
-#include "base/file.h"
 #include "base/pool.h"
 #include "catalog/history.h"
 #include "catalog/placement.h"
@@ -33,56 +31,10 @@ static const struct fixture_commit second_commit = {
 	.first = 10, .count = 20, .size = 3000, .seed = 2
 };
 
-static int setup(void **state)
-{
-	struct archive_fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	archive_fixture_init(f);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	archive_fixture_done(*state);
-	free(*state);
-	return 0;
-}
-
-static void commit(struct archive_fixture *f, const struct fixture_commit *what)
-{
-	int r = archive_fixture_commit(f, what);
-
-	if (r < 0)
-		print_error("%s\n", f->err.text);
-	assert_int_equal(r, 0);
-}
-
-static void create(struct archive_fixture *f)
-{
-	int r = archive_fixture_create(f);
-
-	if (r < 0)
-		print_error("%s\n", f->err.text);
-	assert_int_equal(r, 0);
-}
-
-static struct archive *open_archive(struct archive_fixture *f, bool writable)
-{
-	struct archive *archive = NULL;
-	int r = archive_fixture_open(f, writable, &archive);
-
-	if (r < 0)
-		print_error("%s\n", f->err.text);
-	assert_int_equal(r, 0);
-	return archive;
-}
-
 /* Files of second_commit over those of first_commit. */
 static void check_second(struct archive_fixture *f)
 {
-	struct archive *archive = open_archive(f, false);
+	struct archive *archive = archive_fixture_must_open(f, false);
 
 	assert_int_equal(archive_fixture_read(archive, 9, 5000, 1), 0);
 	assert_int_equal(archive_fixture_read(archive, 10, 3000, 2), 0);
@@ -118,10 +70,10 @@ static void a_new_archive_has_one_volume_and_the_first_commit(void **state)
 	char path[256];
 
 	assert_false(archive_exists(f->directory));
-	create(f);
+	archive_fixture_must_create(f);
 	assert_true(archive_exists(f->directory));
 	only_volume(f, path);
-	archive = open_archive(f, true);
+	archive = archive_fixture_must_open(f, true);
 	archive_id(archive, &id);
 	assert_int_equal(
 		catalog_get_commit(archive_catalog(archive), VERSION_CURRENT, &row, NULL),
@@ -137,7 +89,7 @@ static void an_archive_is_not_made_twice(void **state)
 {
 	struct archive_fixture *f = *state;
 
-	create(f);
+	archive_fixture_must_create(f);
 	assert_int_equal(archive_fixture_create(f), -EEXIST);
 }
 
@@ -160,7 +112,7 @@ static void the_settings_of_the_archive_are_written_down(void **state)
 	f->config.parity.policy = CONFIG_POLICY_COMPACT;
 	f->config.parity.data = 7;
 	f->config.compression.level = -2;
-	create(f);
+	archive_fixture_must_create(f);
 	assert_int_equal(config_defaults(&config), 0);
 	assert_int_equal(
 		config_load_file(&config, archive_fixture_path(f, "config.toml"), NULL),
@@ -178,13 +130,13 @@ static void an_init_that_ended_before_the_settings_runs_again(void **state)
 	char path[256];
 	char again[256];
 
-	create(f);
+	archive_fixture_must_create(f);
 	only_volume(f, path);
 	assert_int_equal(unlink(archive_fixture_path(f, "config.toml")), 0);
-	create(f);
+	archive_fixture_must_create(f);
 	only_volume(f, again);
 	assert_string_not_equal(path, again);
-	commit(f, &first_commit);
+	archive_fixture_must_commit(f, &first_commit);
 }
 
 static void an_init_that_ended_within_the_volume_runs_again(void **state)
@@ -193,16 +145,16 @@ static void an_init_that_ended_within_the_volume_runs_again(void **state)
 	char path[256];
 	uint64_t size;
 
-	create(f);
+	archive_fixture_must_create(f);
 	only_volume(f, path);
 	size = file_size(path);
 	for (uint64_t part = 0; part < size; part += size / 7) {
 		only_volume(f, path);
 		assert_int_equal(unlink(archive_fixture_path(f, "config.toml")), 0);
 		assert_int_equal(truncate(path, (off_t)part), 0);
-		create(f);
+		archive_fixture_must_create(f);
 	}
-	commit(f, &first_commit);
+	archive_fixture_must_commit(f, &first_commit);
 }
 
 static void init_never_removes_a_volume_with_commits(void **state)
@@ -211,8 +163,8 @@ static void init_never_removes_a_volume_with_commits(void **state)
 	char path[256];
 	uint64_t size;
 
-	create(f);
-	commit(f, &first_commit);
+	archive_fixture_must_create(f);
+	archive_fixture_must_commit(f, &first_commit);
 	only_volume(f, path);
 	size = file_size(path);
 	assert_int_equal(unlink(archive_fixture_path(f, "config.toml")), 0);
@@ -231,11 +183,11 @@ static void two_archives_may_share_a_volume_folder(void **state)
 	f->config.volume.directory = strdup(folder);
 	other.config.volume.directory = f->config.volume.directory;
 	(void)snprintf(other.directory, sizeof(other.directory), "%s/other", f->parent);
-	create(f);
-	create(&other);
-	commit(f, &first_commit);
-	commit(&other, &first_commit);
-	commit(f, &second_commit);
+	archive_fixture_must_create(f);
+	archive_fixture_must_create(&other);
+	archive_fixture_must_commit(f, &first_commit);
+	archive_fixture_must_commit(&other, &first_commit);
+	archive_fixture_must_commit(f, &second_commit);
 	check_second(f);
 }
 
@@ -258,14 +210,14 @@ static void a_second_writer_is_refused_and_a_reader_is_not(void **state)
 	struct archive *writer;
 	struct archive *other = NULL;
 
-	create(f);
-	writer = open_archive(f, true);
+	archive_fixture_must_create(f);
+	writer = archive_fixture_must_open(f, true);
 	assert_int_equal(archive_fixture_open(f, true, &other), -EBUSY);
 	assert_non_null(strstr(f->err.text, "process"));
-	other = open_archive(f, false);
+	other = archive_fixture_must_open(f, false);
 	archive_free(other);
 	archive_free(writer);
-	archive_free(open_archive(f, true));
+	archive_free(archive_fixture_must_open(f, true));
 }
 
 /* Holds the lock as a reader that catches up does, until somebody who did not get it looks
@@ -293,14 +245,14 @@ static void a_writer_outlasts_a_reader_that_catches_up(void **state)
 	struct holder holder = { .lock = -1, .watch = watch };
 	pthread_t thread;
 
-	create(f);
+	archive_fixture_must_create(f);
 	fd = open(f->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(lock_take_for_reader(fd, &holder.lock, NULL), 0);
 	assert_true(inotify_add_watch(watch, archive_fixture_path(f, "lock"),
 				      IN_ACCESS) >= 0);
 	assert_int_equal(pthread_create(&thread, NULL, release_when_asked_for, &holder),
 			 0);
-	archive_free(open_archive(f, true));
+	archive_free(archive_fixture_must_open(f, true));
 	assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
@@ -308,9 +260,9 @@ static void what_was_committed_is_read_back(void **state)
 {
 	struct archive_fixture *f = *state;
 
-	create(f);
-	commit(f, &first_commit);
-	commit(f, &second_commit);
+	archive_fixture_must_create(f);
+	archive_fixture_must_commit(f, &first_commit);
+	archive_fixture_must_commit(f, &second_commit);
 	check_second(f);
 }
 
@@ -319,194 +271,10 @@ static void a_missing_catalog_asks_for_a_rebuild(void **state)
 	struct archive_fixture *f = *state;
 	struct archive *archive = NULL;
 
-	create(f);
+	archive_fixture_must_create(f);
 	assert_int_equal(unlink(archive_fixture_path(f, "catalog.db")), 0);
 	assert_int_equal(archive_fixture_open(f, false, &archive), -EBADMSG);
 	assert_non_null(strstr(f->err.text, "rebuild"));
-}
-
-/* Volume files. */
-
-static void a_renamed_volume_is_found(void **state)
-{
-	struct archive_fixture *f = *state;
-	char path[256];
-	char *before;
-	char *after;
-
-	create(f);
-	commit(f, &first_commit);
-	before = archive_fixture_dump(f);
-	only_volume(f, path);
-	assert_int_equal(rename(path, archive_fixture_path(f, "volumes/renamed.bfv")), 0);
-	after = archive_fixture_dump(f);
-	assert_string_equal(before,
-			    after); /* names of files are not the archive's state */
-	free(before);
-	free(after);
-	commit(f, &second_commit);
-	check_second(f);
-}
-
-static void a_missing_volume_is_named(void **state)
-{
-	struct archive_fixture *f = *state;
-	struct archive *archive;
-	struct error err = { 0 };
-	struct uuid unknown = { { 1 } };
-	char path[256];
-	uint8_t byte;
-
-	create(f);
-	commit(f, &first_commit);
-	only_volume(f, path);
-	assert_int_equal(rename(path, archive_fixture_path(f, "away.bfv")), 0);
-	archive = open_archive(f, false);
-	assert_int_equal(archive_fixture_read(archive, 0, 5000, 1), -ENOMEDIUM);
-	assert_int_equal(
-		volume_set_read(archive_volumes(archive), &unknown, 0, &byte, 1, &err),
-		-ENOMEDIUM);
-	assert_non_null(strstr(err.text, "not attached"));
-
-	/* It comes back while the archive is open. */
-	assert_int_equal(rename(archive_fixture_path(f, "away.bfv"), path), 0);
-	assert_int_equal(archive_fixture_read(archive, 0, 5000, 1), 0);
-	archive_free(archive);
-	assert_int_equal(rename(path, archive_fixture_path(f, "away.bfv")), 0);
-	assert_int_equal(archive_fixture_commit(f, &second_commit), -ENOMEDIUM);
-	assert_non_null(strstr(f->err.text, "'test'"));
-}
-
-static void other_files_among_the_volumes_are_ignored(void **state)
-{
-	struct archive_fixture *f = *state;
-	struct archive_fixture other;
-	char path[256];
-	char garbage[8192];
-
-	create(f);
-	commit(f, &first_commit);
-	archive_fixture_init(&other);
-	create(&other);
-	commit(&other, &second_commit);
-	only_volume(&other, path);
-	archive_fixture_copy(path, archive_fixture_path(f, "volumes/0000-other.bfv"));
-	archive_fixture_done(&other);
-	memset(garbage, 'x', sizeof(garbage));
-	assert_int_equal(file_replace(AT_FDCWD, archive_fixture_path(f, "volumes/x.bfv"),
-				      garbage, sizeof(garbage), 0666, NULL),
-			 0);
-	assert_int_equal(file_replace(AT_FDCWD, archive_fixture_path(f, "volumes/y.bfv"),
-				      "", 0, 0666, NULL),
-			 0);
-	assert_int_equal(mkdir(archive_fixture_path(f, "volumes/z.bfv"), 0777), 0);
-	commit(f, &second_commit);
-	check_second(f);
-}
-
-static void files_are_told_apart(void **state)
-{
-	struct archive_fixture *f = *state;
-	autovolume_files struct volume_files files = { 0 };
-	autoconfig struct config config = { 0 };
-	autoptr(places) places = NULL;
-	autoclose int fd = -1;
-	char path[256];
-
-	create(f);
-	only_volume(f, path);
-	archive_fixture_copy(path, archive_fixture_path(f, "volumes/9-copy.bfv"));
-	commit(f, &first_commit);
-	assert_int_equal(file_replace(AT_FDCWD, archive_fixture_path(f, "volumes/x.bfv"),
-				      "x", 1, 0666, NULL),
-			 0);
-	fd = open(archive_fixture_path(f, ""), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(config_defaults(&config), 0);
-	assert_int_equal(places_new(fd, &config, &places, NULL), 0);
-	assert_int_equal(volume_folder_scan(places, NULL, &files, NULL), 0);
-	assert_int_equal(files.count, 3);
-	assert_int_equal(files.items[0].state, VOLUME_FILE_GOOD);
-	assert_int_equal(files.items[1].state, VOLUME_FILE_COPY);
-	assert_int_equal(files.items[2].state, VOLUME_FILE_UNSTARTED);
-}
-
-static void a_longer_copy_takes_the_place_of_a_lost_volume(void **state)
-{
-	struct archive_fixture *f = *state;
-	char path[256];
-	char *dump;
-	char *again;
-
-	create(f);
-	commit(f, &first_commit);
-	commit(f, &second_commit);
-	dump = archive_fixture_dump(f);
-	only_volume(f, path);
-	archive_fixture_copy(path, archive_fixture_path(f, "volumes/copy.bfv"));
-	check_second(f);
-	assert_int_equal(unlink(path), 0);
-	check_second(f);
-	again = archive_fixture_dump(f);
-	assert_string_equal(dump, again);
-	free(dump);
-	free(again);
-	commit(f, &first_commit);
-}
-
-static void an_older_copy_is_not_continued(void **state)
-{
-	struct archive_fixture *f = *state;
-	struct archive *archive;
-	char path[256];
-
-	create(f);
-	commit(f, &first_commit);
-	only_volume(f, path);
-	archive_fixture_copy(path, archive_fixture_path(f, "old"));
-	commit(f, &second_commit);
-	archive_fixture_copy(archive_fixture_path(f, "old"), path);
-	assert_int_equal(archive_fixture_commit(f, &second_commit), -ESTALE);
-	assert_non_null(strstr(f->err.text, "put the newer one back"));
-
-	/* A reader is warned and gets what there is. */
-	archive = open_archive(f, false);
-	assert_non_null(archive_warning(archive));
-	assert_int_equal(archive_fixture_read(archive, 0, 5000, 1), 0);
-	assert_true(archive_fixture_read(archive, 10, 3000, 2) < 0);
-	archive_free(archive);
-}
-
-static void a_fork_is_not_continued(void **state)
-{
-	struct archive_fixture *f = *state;
-	char path[256];
-
-	create(f);
-	commit(f, &first_commit);
-	only_volume(f, path);
-	archive_fixture_copy(path, archive_fixture_path(f, "old"));
-	archive_fixture_copy(archive_fixture_path(f, "catalog.db"),
-			     archive_fixture_path(f, "old.db"));
-	commit(f, &second_commit);
-
-	/* The same volume goes on differently, and is longer than the first branch. */
-	assert_int_equal(rename(path, archive_fixture_path(f, "branch")), 0);
-	assert_int_equal(rename(archive_fixture_path(f, "catalog.db"),
-				archive_fixture_path(f, "branch.db")),
-			 0);
-	assert_int_equal(rename(archive_fixture_path(f, "old"), path), 0);
-	assert_int_equal(rename(archive_fixture_path(f, "old.db"),
-				archive_fixture_path(f, "catalog.db")),
-			 0);
-	commit(f, &first_commit);
-	commit(f, &second_commit);
-	assert_int_equal(rename(archive_fixture_path(f, "branch.db"),
-				archive_fixture_path(f, "catalog.db")),
-			 0);
-	assert_int_equal(archive_fixture_commit(f, &first_commit), -ESTALE);
-	assert_non_null(strstr(f->err.text, "not a continuation"));
-	assert_non_null(strstr(f->err.text, "put the file of this archive back"));
-	assert_non_null(strstr(f->err.text, "'blockframe catalog rebuild'"));
 }
 
 /* Catching up. */
@@ -518,12 +286,13 @@ static void a_catalog_from_before_a_commit_catches_up(void **state)
 	char *dump;
 	char *again;
 
-	create(f);
-	commit(f, &first_commit);
+	archive_fixture_must_create(f);
+	archive_fixture_must_commit(f, &first_commit);
 	archive_fixture_copy(archive_fixture_path(f, "catalog.db"),
 			     archive_fixture_path(f, "old.db"));
-	commit(f, &second_commit);
-	commit(f, &(struct fixture_commit){ .first = 3, .remove_count = 4 });
+	archive_fixture_must_commit(f, &second_commit);
+	archive_fixture_must_commit(
+		f, &(struct fixture_commit){ .first = 3, .remove_count = 4 });
 	dump = archive_fixture_dump(f);
 	assert_int_equal(rename(archive_fixture_path(f, "old.db"),
 				archive_fixture_path(f, "catalog.db")),
@@ -532,11 +301,11 @@ static void a_catalog_from_before_a_commit_catches_up(void **state)
 	assert_string_equal(dump, again);
 	free(dump);
 	free(again);
-	archive = open_archive(f, true);
+	archive = archive_fixture_must_open(f, true);
 	assert_int_equal(archive_fixture_read(archive, 3, 5000, 1), -ENOENT);
 	assert_int_equal(archive_fixture_read(archive, 7, 5000, 1), 0);
 	archive_free(archive);
-	commit(f, &second_commit);
+	archive_fixture_must_commit(f, &second_commit);
 }
 
 static void a_reader_beside_a_writer_does_not_catch_up(void **state)
@@ -546,17 +315,17 @@ static void a_reader_beside_a_writer_does_not_catch_up(void **state)
 	autoclose int fd = -1;
 	struct archive *archive;
 
-	create(f);
-	commit(f, &first_commit);
+	archive_fixture_must_create(f);
+	archive_fixture_must_commit(f, &first_commit);
 	archive_fixture_copy(archive_fixture_path(f, "catalog.db"),
 			     archive_fixture_path(f, "old.db"));
-	commit(f, &second_commit);
+	archive_fixture_must_commit(f, &second_commit);
 	assert_int_equal(rename(archive_fixture_path(f, "old.db"),
 				archive_fixture_path(f, "catalog.db")),
 			 0);
 	fd = open(f->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(lock_take(fd, false, &lock, NULL), 0);
-	archive = open_archive(f, false);
+	archive = archive_fixture_must_open(f, false);
 	assert_null(archive_warning(archive));
 	assert_int_equal(archive_fixture_read(archive, 29, 3000, 2), -ENOENT);
 	assert_int_equal(archive_fixture_read(archive, 10, 5000, 1), 0);
@@ -575,15 +344,15 @@ static void leaves_repaired_while_reading_are_counted(void **state)
 	uint64_t before;
 	char path[256];
 
-	create(f);
+	archive_fixture_must_create(f);
 	only_volume(f, path);
 	before = file_size(path);
-	commit(f, &large);
+	archive_fixture_must_commit(f, &large);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	for (uint64_t offset = before + 500000; offset < before + 1500000;
 	     offset += 200000)
 		assert_int_equal(pwrite(fd, "rot", 3, (off_t)offset), 3);
-	archive = open_archive(f, false);
+	archive = archive_fixture_must_open(f, false);
 	assert_int_equal(archive_fixture_read(archive, 0, 3000000, 5), 0);
 	volume_set_counters(archive_volumes(archive), &counters);
 	assert_true(counters.leaves_repaired >= 2);
@@ -644,9 +413,10 @@ static void many_threads_read_at_once(void **state)
 	struct task_group group;
 	struct archive *archive;
 
-	create(f);
-	commit(f, &(struct fixture_commit){ .count = 5, .size = 1000000, .seed = 1 });
-	archive = open_archive(f, false);
+	archive_fixture_must_create(f);
+	archive_fixture_must_commit(
+		f, &(struct fixture_commit){ .count = 5, .size = 1000000, .seed = 1 });
+	archive = archive_fixture_must_open(f, false);
 	assert_int_equal(
 		catalog_visit_segments(archive_catalog(archive), note_id, &packs, NULL),
 		0);
@@ -666,7 +436,9 @@ static void many_threads_read_at_once(void **state)
 	archive_free(archive);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                   \
+	cmocka_unit_test_setup_teardown(name, archive_fixture_setup, \
+					archive_fixture_teardown)
 
 int main(void)
 {
@@ -684,13 +456,6 @@ int main(void)
 		TEST(a_writer_outlasts_a_reader_that_catches_up),
 		TEST(what_was_committed_is_read_back),
 		TEST(a_missing_catalog_asks_for_a_rebuild),
-		TEST(a_renamed_volume_is_found),
-		TEST(a_missing_volume_is_named),
-		TEST(other_files_among_the_volumes_are_ignored),
-		TEST(files_are_told_apart),
-		TEST(a_longer_copy_takes_the_place_of_a_lost_volume),
-		TEST(an_older_copy_is_not_continued),
-		TEST(a_fork_is_not_continued),
 		TEST(a_catalog_from_before_a_commit_catches_up),
 		TEST(a_reader_beside_a_writer_does_not_catch_up),
 		TEST(leaves_repaired_while_reading_are_counted),

@@ -23,25 +23,13 @@
 
 static int setup(void **state)
 {
-	struct archive_fixture *f = calloc(1, sizeof(*f));
 	const struct fixture_commit commit = { .count = 1,
 					       .size = FILE_SIZE,
 					       .seed = SEED };
 
-	assert_non_null(f);
-	archive_fixture_init(f);
-	assert_int_equal(archive_fixture_create(f), 0);
-	assert_int_equal(archive_fixture_commit(f, &commit), 0);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct archive_fixture *f = *state;
-
-	archive_fixture_done(f);
-	free(f);
+	(void)archive_fixture_setup(state);
+	archive_fixture_must_create(*state);
+	archive_fixture_must_commit(*state, &commit);
 	return 0;
 }
 
@@ -170,7 +158,7 @@ static void nobody_need_listen(void **state)
 	assert_int_equal(changed_by_reading(*state, true, NULL), 0);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, archive_fixture_teardown)
 
 int main(void)
 {

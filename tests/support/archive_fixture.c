@@ -72,6 +72,45 @@ int archive_fixture_open(struct archive_fixture *f, bool writable,
 	return archive_open(&options, archive_out, &f->err);
 }
 
+int archive_fixture_setup(void **state)
+{
+	struct archive_fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	archive_fixture_init(f);
+	*state = f;
+	return 0;
+}
+
+int archive_fixture_teardown(void **state)
+{
+	archive_fixture_done(*state);
+	free(*state);
+	return 0;
+}
+
+void archive_fixture_must_create(struct archive_fixture *f)
+{
+	if (archive_fixture_create(f) < 0)
+		fail_msg("%s", f->err.text);
+}
+
+struct archive *archive_fixture_must_open(struct archive_fixture *f, bool writable)
+{
+	struct archive *archive = NULL;
+
+	if (archive_fixture_open(f, writable, &archive) < 0)
+		fail_msg("%s", f->err.text);
+	return archive;
+}
+
+void archive_fixture_must_commit(struct archive_fixture *f,
+				 const struct fixture_commit *commit)
+{
+	if (archive_fixture_commit(f, commit) < 0)
+		fail_msg("%s", f->err.text);
+}
+
 /* Content. */
 
 static void fill(uint8_t *data, size_t size, uint32_t i, uint32_t seed)

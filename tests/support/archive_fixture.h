@@ -30,6 +30,10 @@ int archive_fixture_create(struct archive_fixture *f);
 int archive_fixture_open(struct archive_fixture *f, bool writable,
 			 struct archive **archive_out);
 
+/* setup and teardown of cmocka: an allocated fixture, initialised. */
+int archive_fixture_setup(void **state);
+int archive_fixture_teardown(void **state);
+
 struct fixture_commit {
 	uint32_t first; /* files [first, first + count) are put */
 	uint32_t count;
@@ -41,6 +45,13 @@ struct fixture_commit {
 /* Commit. May fail, with everything closed. */
 int archive_fixture_commit(struct archive_fixture *f,
 			   const struct fixture_commit *commit);
+
+/* As above; these must succeed. */
+void archive_fixture_must_create(struct archive_fixture *f);
+struct archive *archive_fixture_must_open(struct archive_fixture *f, bool writable);
+void archive_fixture_must_commit(struct archive_fixture *f,
+				 const struct fixture_commit *commit);
+
 /* Append what @commit says, but stop before the commit record, like a killed writer. */
 void archive_fixture_interrupt(struct archive_fixture *f,
 			       const struct fixture_commit *commit);
