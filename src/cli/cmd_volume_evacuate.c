@@ -113,10 +113,8 @@ static enum exit_code copy(const struct invocation *invocation,
 		.problem = print_problem,
 	};
 	r = copy_up(&options, &report, &err);
-	if (r == -EINTR) {
-		log_error("interrupted; the next run goes on from here");
-		return CODE_INTERRUPTED;
-	}
+	if (r == -EINTR)
+		return session_interrupted();
 	if (r == 0)
 		r = count_left(archive, &volume->uuid, &left, &err);
 	if (r < 0)

@@ -8,7 +8,6 @@
 #include "archive/protect.h"
 #include "base/error.h"
 #include "base/json_build.h"
-#include "base/log.h"
 #include "base/pool.h"
 #include "base/size.h"
 
@@ -106,10 +105,7 @@ static enum exit_code run_protect(const struct invocation *invocation,
 		print_report_json(&report, options->dry_run);
 	else if (!invocation->quiet)
 		print_report(&report, options->dry_run);
-	if (!report.stopped)
-		return CODE_DONE;
-	log_error("interrupted; the next run goes on from here");
-	return CODE_INTERRUPTED;
+	return report.stopped ? session_interrupted() : CODE_DONE;
 }
 
 static enum exit_code run(struct invocation *invocation)

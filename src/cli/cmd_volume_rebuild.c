@@ -99,10 +99,8 @@ static enum exit_code make(const struct invocation *invocation, struct archive *
 		warn(&report);
 	code = r == 0 && report.missing > 0 ? CODE_LOST : CODE_DONE;
 	volume_remake_report_done(&report);
-	if (r == -EINTR) {
-		log_error("interrupted; the next run goes on from here");
-		return CODE_INTERRUPTED;
-	}
+	if (r == -EINTR)
+		return session_interrupted();
 	return r < 0 ? session_fail_lookup(r, &err) : code;
 }
 

@@ -95,6 +95,12 @@ enum exit_code session_open(const struct invocation *invocation, enum session_mo
 	return CODE_DONE;
 }
 
+enum exit_code session_interrupted(void)
+{
+	log_error("interrupted; the next run goes on from here");
+	return CODE_INTERRUPTED;
+}
+
 enum exit_code session_fail_lookup(int r, const struct error *err)
 {
 	if (r != -EBADMSG || server || strstr(err->text, "catalog rebuild"))

@@ -23,6 +23,9 @@ enum exit_code session_open(const struct invocation *invocation, enum session_mo
 /* When the archive is freed: be done with a server, if there was one. */
 void session_end(void);
 
+/* Say that a run was interrupted, and that the next one goes on from there. */
+enum exit_code session_interrupted(void);
+
 /* As fail(), for look-ups in the catalog: when that is damaged, say how to get a sound one. */
 enum exit_code session_fail_lookup(int r, const struct error *err);
 
