@@ -7,6 +7,7 @@
  *                              so does every later one. ERRNO 0: a short write of half
  *   INTERPOSE_COUNT=FILE       at exit, append a line "CALL N" for each call
  *   INTERPOSE_RECORD=FILE      append every change to FILE, for replaying power cuts
+ *   INTERPOSE_RESTLESS=1       each read of a file is followed by another time of change
  *   INTERPOSE_DROP_SYNC=TEXT   syncs of files whose path holds TEXT do nothing
  *
  * CALL is write (write, pwrite), read (read, pread), sync (fsync, fdatasync), open, truncate,
@@ -24,6 +25,7 @@
 #include <pthread.h>
 #include <pwd.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -75,6 +77,7 @@ static const char *root;
 static size_t root_size;
 static int record_fd = -1;
 static const char *drop_sync;
+static bool restless;
 static int fail_call = -1;
 static uint64_t fail_from;
 static int fail_errno;
@@ -136,6 +139,7 @@ __attribute__((constructor)) static void start(void)
 	root = getenv("INTERPOSE_ROOT");
 	root_size = root ? strlen(root) : 0;
 	drop_sync = getenv("INTERPOSE_DROP_SYNC");
+	restless = getenv("INTERPOSE_RESTLESS") != NULL;
 	parse_fail(getenv("INTERPOSE_FAIL"));
 	if (record) {
 		records = count_records(record);
@@ -325,19 +329,35 @@ static bool read_fails(int fd)
 	return true;
 }
 
+/* A file that does not hold still, whatever the resolution of the file system's clock. */
+static ssize_t was_read(int fd, ssize_t n)
+{
+	static atomic_long changes;
+	struct timespec times[] = { { .tv_nsec = UTIME_OMIT }, { 0 } };
+	char path[4096];
+	int saved = errno;
+
+	if (restless && path_of(fd, path)) {
+		times[1].tv_sec = ++changes;
+		(void)futimens(fd, times);
+		errno = saved;
+	}
+	return n;
+}
+
 ssize_t read(int fd, void *data, size_t size)
 {
-	return read_fails(fd) ? -1 : REAL(read)(fd, data, size);
+	return read_fails(fd) ? -1 : was_read(fd, REAL(read)(fd, data, size));
 }
 
 ssize_t pread64(int fd, void *data, size_t size, off64_t offset)
 {
-	return read_fails(fd) ? -1 : REAL(pread64)(fd, data, size, offset);
+	return read_fails(fd) ? -1 : was_read(fd, REAL(pread64)(fd, data, size, offset));
 }
 
 ssize_t pread(int fd, void *data, size_t size, off_t offset)
 {
-	return read_fails(fd) ? -1 : REAL(pread)(fd, data, size, offset);
+	return read_fails(fd) ? -1 : was_read(fd, REAL(pread)(fd, data, size, offset));
 }
 
 static int sync_with(int fd, int (*sync)(int))
