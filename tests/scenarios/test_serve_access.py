@@ -181,7 +181,8 @@ def test_tokens_are_read_again(archive, serve, tmp_path):
     server.send(signal.SIGHUP)
     until(lambda: server.get('/files/', token='another').status == 200, 'the new token')
     assert server.get('/files/', token='one').status == 401
-    tokens.write_text('nonsense\n')
+    (tmp_path / 'nonsense').write_text('nonsense\n')
+    (tmp_path / 'nonsense').rename(tokens)  # it would read a half-written file, too
     server.send(signal.SIGHUP)
     until(lambda: 'tokens: ' in server.log and 'line 1' in server.log, 'a warning')
     assert server.get('/files/', token='another').status == 200

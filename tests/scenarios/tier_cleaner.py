@@ -33,6 +33,11 @@ def holders(state, *words):
     return sorted(found)
 
 
+def have_ended(state):
+    """Nobody is left. One look may miss who is just being started by one that ends."""
+    return not holders(state) and not holders(state)
+
+
 def kill(pids):
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
@@ -68,8 +73,8 @@ def clean(state, folder, images):
     """Whether everything could be ended as it should."""
     end = time.monotonic() + PATIENCE
     well = True
-    while (pids := holders(state)) or mounts_below(folder):
-        kill(pids)
+    while not have_ended(state) or mounts_below(folder):
+        kill(holders(state))
         well = time.monotonic() < end
         detach_loops(folder)
         for place in mounts_below(folder):

@@ -17,7 +17,7 @@ import time
 import pytest
 
 import tier_cleaner
-from mounted import until
+from mounted import unmount, until
 from program import BUSY, DONE, FAILED, KILLED, PARTIAL, PATIENCE, Archive, Run, have
 
 MARKER = 'trusted.blockframe.stub'
@@ -190,7 +190,7 @@ class Tier:
         until(lambda: self.kill(self.holders()) or not self.holders() and self.unlocked(),
               'all to end')
         for place in [] if keep_covers else tier_cleaner.covers_below(self.root):
-            run('umount', place)
+            unmount(place)
 
     def unlocked(self):
         with contextlib.suppress(FileNotFoundError), open(self.state / 'holders', 'r+b') as file:

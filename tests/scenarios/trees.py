@@ -60,7 +60,10 @@ def _links(folder, rng):
     os.symlink('a/linked', f'{folder}/to-file')
     os.symlink('b', f'{folder}/to-folder')
     os.symlink('/nowhere/at/all', f'{folder}/dangling')
-    os.symlink('x' * 4000, f'{folder}/long')
+    try:
+        os.symlink('x' * 4000, f'{folder}/long')
+    except OSError:  # XFS takes less
+        os.symlink('x' * 1000, f'{folder}/long')
     os.symlink(b'\xff\xfe\n"', os.fsencode(f'{folder}/odd'))
     os.symlink('loop', f'{folder}/loop')
     os.link(f'{folder}/dangling', f'{folder}/dangling-again', follow_symlinks=False)
