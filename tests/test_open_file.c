@@ -361,6 +361,12 @@ static void the_medium_is_told_what_is_not_in_the_cache(void **state)
 	while ((told = atomic_load(&t->source.expected)) == 0)
 		(void)sched_yield();
 	assert_int_equal(told, frames[5].stored_offset - frames[1].stored_offset);
+
+	check(t, NOISE + FRAME, PAGE); /* who seeks away wants no more of it */
+	check(t, NOISE + 4 * FRAME, PAGE);
+	stop(t); /* waits for the worker */
+	assert_int_equal(atomic_load(&t->source.expected), told);
+	start(t, 0, 0);
 }
 
 static void who_reads_ahead_says_for_which_file(void **state)

@@ -226,6 +226,16 @@ def test_a_sequential_reader_reads_the_medium_about_once(full, mount, files, nam
     assert read_from_volumes(mnt) <= stored * 1.5 + MIB
 
 
+@pytest.mark.main
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root may have the kernel read so far ahead')
+def test_large_reads_are_not_split(full, mount, files):
+    mnt = mount(full)
+    path = mnt / 'tree/stored'
+    before = mnt.replies()
+    assert sequential(path) == files['stored']
+    assert mnt.replies() - before < len(files['stored']) // (512 * KIB)
+
+
 def segments_of(archive, name):
     from places import Places
     return Places(archive, f'/tree/{name}').segments()
