@@ -7,6 +7,7 @@ import os
 import random
 import re
 import struct
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mounted import refused
-from program import FAILED, LOST, PARTIAL, Archive, remove
+from program import FAILED, LOST, PARTIAL, Archive, have, remove
 from remote import Between, Remote
 from serving import Server
 from trees import MIB, assert_same, text_bytes, write_file
@@ -163,6 +164,23 @@ def huge(body):
 def test_pages_that_declare_too_much(world, between, remote):
     between.lie = only(PAGE, lambda status, headers, body: (status, headers, huge(body)))
     judge(world, remote, 'another page')
+
+
+def test_frames_that_become_too_much(world, between, remote):
+    """A zstd frame of a quarter of a GiB, in as many bytes as the right one has."""
+    if not have('zstd'):
+        pytest.skip('there is no zstd')
+    bomb = subprocess.run(['zstd', '-q', '-c'], input=bytes(256 * MIB), capture_output=True,
+                          check=True).stdout
+
+    def blow(status, headers, body):
+        rest = len(body) - len(bomb) - 8  # of a skippable frame
+        assert rest > 0
+        return status, headers, bomb + struct.pack('<II', 0x184d2a50, rest) + bytes(rest)
+
+    between.lie = only(FRAMES, blow)
+    result = remote.run('cat', '/tree/random', '--length', '200000', expect=FAILED, measure=True)
+    assert result.out == b'' and result.memory < 200 * MIB, result
 
 
 @pytest.mark.main

@@ -288,7 +288,21 @@ def test_health_from_afar_only_checks(archive, serve, program, home):
     remote.run('health', '--check', '--timeout', '1', expect=FAILED)
 
 
-# fstab
+# Settings, and fstab
+
+
+def test_a_server_can_be_the_default(archive, serve, program, fuse, contents, home, tmp_path):
+    url = serve(archive).url
+    point = tmp_path / 'point'
+    point.mkdir()
+    environment = {**Remote(program, url, home).environment,
+                   'BLOCKFRAME_MOUNT_DEFAULT_REMOTE': url}
+    program.run('mount', '-m', point, '--tofu', '--log', tmp_path / 'log', env=environment)
+    try:
+        assert (point / 'tree/small').read_bytes() == contents['small']
+        assert os.statvfs(point).f_namemax == 255
+    finally:
+        program.run('umount', point)
 
 
 def test_a_line_of_fstab_can_name_a_server(archive, serve, program, fuse, contents, home,
