@@ -18,8 +18,9 @@ CRASH_POINTS = sorted({name for path in SOURCE.rglob('*.c')
                        if not name.startswith(('volume.repair.', 'volume.scrub.',
                                            'archive.protect.', 'archive.remake.',
                                            'volume.remake.', 'archive.copies.',
-                                           'archive.health.', 'tier.'))})
-# Those have tests of their own: test_health.py, test_outer.py, test_copies.py, test_tier.py.
+                                           'archive.health.', 'archive.add.', 'tier.'))})
+# Those have tests of their own: test_health.py, test_outer.py, test_copies.py,
+# test_volume_sets.py, test_tier.py.
 
 
 class Interrupted:
