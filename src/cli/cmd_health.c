@@ -253,24 +253,33 @@ static enum exit_code run(struct invocation *invocation)
 	return code;
 }
 
-/* "volume verify" has all but the first ones, which it implies. */
-#define IMPLIED 2
+/* Of health and of volume verify. */
+#define VERIFY_OPTIONS                                                               \
+	{ 0, "deep", NULL, "then read every file, and compare its hash" },           \
+		{ 0, "due", NULL,                                                    \
+		  "leave out what is not due yet ([health] check_every)" },          \
+		{ 0, "older-than", "AGE",                                            \
+		  "leave out what was found sound since: 30d, 12h" },                \
+		{ 0, "one-pass", NULL,                                               \
+		  "read nothing twice: for media on which seeking is dear" },        \
+		{ 0, "limit-rate", "RATE",                                           \
+		  "read so many bytes a second at most: 200MB" },                    \
+		{ 0, "resume", NULL, "go on with the last run, which was stopped" }, \
+		{ 0, "report", "FILE", "write the report, as JSON, to FILE" },       \
+		{ 0, "metrics", "FILE", "write metrics for Prometheus to FILE" },    \
+	{                                                                            \
+		0, "jobs", "N", "worker threads"                                     \
+	}
 
 static const struct option_spec specs[] = {
 	{ 0, "check", NULL, "only say what is wrong; write nothing to the volumes" },
 	{ 0, "volume", "VOLUME", "this volume only: its number, label or UUID" },
-	{ 0, "deep", NULL, "then read every file, and compare its hash" },
-	{ 0, "due", NULL, "leave out what is not due yet ([health] check_every)" },
-	{ 0, "older-than", "AGE", "leave out what was found sound since: 30d, 12h" },
-	{ 0, "one-pass", NULL, "read nothing twice: for media on which seeking is dear" },
-	{ 0, "limit-rate", "RATE", "read so many bytes a second at most: 200MB" },
-	{ 0, "resume", NULL, "go on with the last run, which was stopped" },
-	{ 0, "report", "FILE", "write the report, as JSON, to FILE" },
-	{ 0, "metrics", "FILE", "write metrics for Prometheus to FILE" },
-	{ 0, "jobs", "N", "worker threads" },
+	VERIFY_OPTIONS,
 	REMOTE_OPTIONS,
 	{ 0 },
 };
+
+static const struct option_spec verify_specs[] = { VERIFY_OPTIONS, { 0 } };
 
 const struct command command_health = {
 	.name = "health",
@@ -295,7 +304,7 @@ const struct command command_volume_verify = {
 	.details = "The same as 'health --check --volume VOLUME': reads all of it, "
 		   "verifies it, "
 		   "and writes nothing.",
-	.options = specs + IMPLIED,
+	.options = verify_specs,
 	.arguments_min = 1,
 	.arguments_max = 1,
 	.run = run,
