@@ -160,8 +160,7 @@ static void errors_name_file_line_and_key(void **state)
 		{ "[parity]\nfoo = 1", "config.toml:2: [parity] foo: not a known key" },
 		{ "[foo]\n", "config.toml:1: [foo] is not a known section" },
 		{ "\nfoo = 1", "config.toml:2: 'foo' stands outside of any section" },
-		{ "\n[[archive]]\n",
-		  "config.toml:2: 'archive' stands outside of any section" },
+		{ "\n[[archive]]\n", "config.toml:2: [[archive]] is not a known table" },
 		{ "archive.foo = 1", "config.toml:1: [archive] foo: not a known key" },
 		{ "[server]\ndefault_port = 0",
 		  "config.toml:2: [server] default_port: 0 is not between 1 and 65535" },
@@ -262,6 +261,81 @@ static void a_dump_gives_the_same_settings(void **state)
 }
 
 /* A changed default or help text shows here; the wanted file is left where the test runs. */
+static void tiers_are_tables_of_their_own(void **state)
+{
+	autoconfig struct config config = { 0 };
+	const struct config_tier *tier;
+
+	(void)state;
+	load(&config, "[tier]\nstate = \"/s\"\n"
+		      "[[tier.folder]]\ndirectory = \"/a\"\n"
+		      "[[tier.folder]]\ndirectory = \"/b\"\narchive = \"/c\"\n"
+		      "into = \"d\"\naccess_age = \"36h\"\nmodify_age = \"0s\"\n"
+		      "min_size = 5\nhigh = 90\nlow = 75\ninclude = [\"*.mkv\"]\n"
+		      "exclude = [\"x/\"]\nrate = \"10MiB\"\nreserve = \"1GiB\"\n"
+		      "interval = \"90m\"\n");
+	assert_string_equal(config.tier.state, "/s");
+	assert_int_equal(config.tiers.count, 2);
+	tier = &config.tiers.items[0];
+	assert_string_equal(tier->directory, "/a");
+	assert_string_equal(tier->archive, "");
+	assert_int_equal(tier->access_age, 30 * 86400);
+	assert_int_equal(tier->high, 0);
+	tier = &config.tiers.items[1];
+	assert_string_equal(tier->archive, "/c");
+	assert_string_equal(tier->into, "d");
+	assert_int_equal(tier->access_age, 36 * 3600);
+	assert_int_equal(tier->modify_age, 0);
+	assert_int_equal(tier->min_size, 5);
+	assert_int_equal(config_tier_low(tier), 75);
+	assert_string_equal(tier->include.items[0], "*.mkv");
+	assert_string_equal(tier->exclude.items[0], "x/");
+	assert_int_equal(tier->rate, 10 << 20);
+	assert_int_equal(tier->reserve, 1 << 30);
+	assert_int_equal(tier->interval, 5400);
+}
+
+static void a_file_without_the_section_may_have_tables_of_its_name(void **state)
+{
+	autoconfig struct config config = { 0 };
+
+	(void)state;
+	load(&config, "[[tier]]\ndirectory = \"/a\"\nhigh = 80\n");
+	assert_int_equal(config.tiers.count, 1);
+	assert_int_equal(config_tier_low(&config.tiers.items[0]), 70);
+}
+
+static void bad_tiers_are_named_by_line_and_key(void **state)
+{
+	(void)state;
+	refuse("[[tier.folder]]\nhigh = 80\n",
+	       "config.toml:1: [[tier.folder]]: directory: is missing");
+	refuse("[[tier.folder]]\ndirectory = \"a\"\n",
+	       "config.toml:1: [[tier.folder]]: directory: must be absolute");
+	refuse("[[tier.folder]]\ndirectory = \"/a\"\narchive = \"b\"\n",
+	       "config.toml:1: [[tier.folder]]: archive: must be absolute");
+	refuse("[[tier.folder]]\ndirectory = \"/a\"\n[[tier.folder]]\ndirectory = "
+	       "\"/a\"\n",
+	       "config.toml:3: [[tier.folder]]: directory: '/a' comes twice");
+	refuse("[[tier.folder]]\ndirectory = \"/a\"\nhigh = 80\nlow = 80\n",
+	       "config.toml:1: [[tier.folder]]: low: must be less than high");
+	refuse("[[tier.folder]]\ndirectory = \"/a\"\nlow = 80\n",
+	       "config.toml:1: [[tier.folder]]: low: means nothing without high");
+	refuse("[[tier.folder]]\ndirectory = \"/a\"\nhigh = 100\n",
+	       "config.toml:3: [[tier.folder]] high: 100 is not between 0 and 99");
+	refuse("[[tier]]\ndirectory = \"/a\"\naccess_age = 30\n",
+	       "config.toml:3: [[tier]] access_age: wants a duration such as \"30d\"");
+	refuse("[[tier]]\ndirectory = \"/a\"\naccess_age = \"30\"\n",
+	       "config.toml:3: [[tier]] access_age: '30' is not a duration such as "
+	       "\"30d\"");
+	refuse("[[tier]]\ndirectory = \"/a\"\ncolour = 1\n",
+	       "config.toml:3: [[tier]] colour: not a known key");
+	refuse("[[tier]]\ndirectory = \"/a\"\nexclude = [\"[\"]\n",
+	       "config.toml:3: [[tier]] exclude: pattern '[': '[' without ']'");
+	refuse("[[folder]]\ndirectory = \"/a\"\n",
+	       "config.toml:1: [[folder]] is not a known table");
+}
+
 static void the_sample_at_the_top_is_what_the_table_says(void **state)
 {
 	autofree uint8_t *file = NULL;
@@ -525,6 +599,9 @@ int main(void)
 		cmocka_unit_test(deep_nesting_is_refused_before_parsing),
 		cmocka_unit_test(dots_and_brackets_in_strings_and_comments_do_not_count),
 		cmocka_unit_test(a_dump_gives_the_same_settings),
+		cmocka_unit_test(tiers_are_tables_of_their_own),
+		cmocka_unit_test(a_file_without_the_section_may_have_tables_of_its_name),
+		cmocka_unit_test(bad_tiers_are_named_by_line_and_key),
 		cmocka_unit_test(the_sample_at_the_top_is_what_the_table_says),
 		cmocka_unit_test(the_sample_equals_the_defaults_and_has_each_key),
 		cmocka_unit_test(the_environment_overrides_each_key),

@@ -37,6 +37,7 @@ void config_done(struct config *config)
 {
 	for (size_t i = 0; i < config_key_count; i++)
 		config_value_clear(&config_keys[i], config);
+	config_tiers_done(&config->tiers);
 	free(config->file);
 	*config = (struct config){ 0 };
 }
@@ -50,14 +51,17 @@ static int config_copy(struct config *to, const struct config *from)
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return config_tiers_copy(&to->tiers, &from->tiers);
 }
 
 static int visit(void *context, const struct toml_entry *entry, struct error *err)
 {
 	const struct config_key *key;
+	struct config *config = context;
 	int r;
 
+	if (entry->repeated)
+		return config_tiers_visit(&config->tiers, entry, err);
 	if (entry->key && !*entry->section)
 		return error_set(err, -EINVAL, "'%.64s' stands outside of any section",
 				 entry->key);
@@ -71,7 +75,7 @@ static int visit(void *context, const struct toml_entry *entry, struct error *er
 	if (!key)
 		return error_set(err, -EINVAL, "[%s] %.64s: not a known key",
 				 entry->section, entry->key);
-	r = config_value_set(key, context, &entry->value, err);
+	r = config_value_set(key, config, &entry->value, err);
 	return r < 0 ? error_prefix(err, r, "[%s] %s", key->section, key->key) : 0;
 }
 
@@ -88,7 +92,10 @@ int config_parse(struct config *config, const char *file_name, const void *data,
 				 CONFIG_FILE_MAX);
 	if (config_copy(&loaded, config) < 0)
 		return error_set(err, -ENOMEM, "%s: no memory", file_name);
+	config_tiers_done(&loaded.tiers); /* those of the file take their place */
 	r = toml_shim_parse(data, size, visit, &loaded, &line, err);
+	if (r == 0)
+		r = config_tiers_check(&loaded.tiers, &line, err);
 	if (r < 0)
 		return error_prefix(err, r, "%s:%u", file_name, line);
 
@@ -179,7 +186,9 @@ static int write_all(const struct config *config, bool commented, struct text *t
 
 int config_dump(const struct config *config, struct text *text)
 {
-	return write_all(config, false, text);
+	int r = write_all(config, false, text);
+
+	return r < 0 ? r : config_tiers_dump(&config->tiers, text);
 }
 
 int config_sample(struct text *text)
@@ -196,7 +205,9 @@ int config_sample(struct text *text)
 		"A flag beats the environment (BLOCKFRAME_<SECTION>_<KEY>), which beats "
 		"this file.\n"
 		"Sizes: K, M, G and KiB, MiB, GiB count in 1024, KB, MB, GB in 1000.");
-	return r < 0 ? r : write_all(&config, true, text);
+	if (r == 0)
+		r = write_all(&config, true, text);
+	return r < 0 ? r : config_tiers_sample(text);
 }
 
 uint64_t config_cache_bytes(const struct config *config)

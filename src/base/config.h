@@ -9,6 +9,7 @@
  * All keys are rows of one table (config_table.h), which is what reads, checks, dumps and
  * documents them. Threads: immutable after loading.
  */
+#include "base/config_tier.h"
 #include "base/error.h"
 
 #include <stdbool.h>
@@ -36,11 +37,6 @@ struct config_code {
 #define CONFIG_CODE_DATA_MAX 64u
 #define CONFIG_CODE_PARITY_MAX 16u
 #define CONFIG_CODE_TEXT_MAX 24 /* bytes of its text, NUL included */
-
-struct config_strings {
-	char **items; /* each NUL-terminated */
-	size_t count;
-};
 
 /* Strings are owned, never NULL after config_defaults(). Sizes are bytes. */
 struct config {
@@ -111,6 +107,7 @@ struct config {
 		struct config_strings never_recall; /* programs */
 		uint32_t recalls_per_user;
 	} tier;
+	struct config_tiers tiers; /* the tables [[tier.folder]] */
 };
 
 /* All defaults. -ENOMEM. The caller calls config_done() whatever happened. */

@@ -14,6 +14,7 @@ enum config_type {
 	CONFIG_U32,      /* uint32_t from min to max */
 	CONFIG_I32,      /* int32_t from min to max */
 	CONFIG_SIZE,     /* uint64_t, bytes from min to max */
+	CONFIG_DURATION, /* uint64_t, seconds from min to max */
 	CONFIG_BOOL,     /* bool */
 	CONFIG_CHOICE,   /* uint32_t, the index of one of the choices */
 	CONFIG_CODE,     /* struct config_code */
@@ -22,7 +23,7 @@ enum config_type {
 struct config_key {
 	const char *section;
 	const char *key;
-	size_t offset; /* of the field in struct config */
+	size_t offset; /* of the field in struct config, or struct config_tier */
 	enum config_type type;
 	int64_t min;
 	int64_t max;
@@ -35,6 +36,11 @@ struct config_key {
 
 extern const struct config_key config_keys[];
 extern const size_t config_key_count;
+
+/* The same of a struct config_tier; from config_tier_policy_first on it is the policy. */
+extern const struct config_key config_tier_keys[];
+extern const size_t config_tier_key_count;
+extern const size_t config_tier_policy_first;
 
 /* The row, or NULL. */
 const struct config_key *config_key_find(const char *section, const char *key);

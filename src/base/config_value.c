@@ -10,18 +10,19 @@
 #include "base/number.h"
 #include "base/size.h"
 #include "base/text.h"
+#include "base/timestamp.h"
 #include "base/toml_shim.h"
 #include "base/utf8.h"
 
 #include <errno.h>
 #include <string.h>
 
-static void *field(const struct config_key *key, struct config *config)
+static void *field(const struct config_key *key, void *config)
 {
 	return (char *)config + key->offset;
 }
 
-static const void *const_field(const struct config_key *key, const struct config *config)
+static const void *const_field(const struct config_key *key, const void *config)
 {
 	return (const char *)config + key->offset;
 }
@@ -36,8 +37,8 @@ static void strings_free(struct config_strings *strings)
 
 #define autostrings __attribute__((__cleanup__(strings_free)))
 
-static int set_string(const struct config_key *key, struct config *config,
-		      const char *string, struct error *err)
+static int set_string(const struct config_key *key, void *config, const char *string,
+		      struct error *err)
 {
 	char **place = field(key, config);
 	char *copy;
@@ -54,7 +55,7 @@ static int set_string(const struct config_key *key, struct config *config,
 	return 0;
 }
 
-static int set_integer(const struct config_key *key, struct config *config, int64_t value,
+static int set_integer(const struct config_key *key, void *config, int64_t value,
 		       struct error *err)
 {
 	if (value < key->min || value > key->max)
@@ -68,7 +69,7 @@ static int set_integer(const struct config_key *key, struct config *config, int6
 	return 0;
 }
 
-static int set_size(const struct config_key *key, struct config *config, uint64_t size,
+static int set_size(const struct config_key *key, void *config, uint64_t size,
 		    struct error *err)
 {
 	char text[SIZE_TEXT_MAX];
@@ -89,8 +90,8 @@ static int set_size(const struct config_key *key, struct config *config, uint64_
 	return 0;
 }
 
-static int set_size_text(const struct config_key *key, struct config *config,
-			 const char *text, struct error *err)
+static int set_size_text(const struct config_key *key, void *config, const char *text,
+			 struct error *err)
 {
 	uint64_t size;
 	int r;
@@ -102,8 +103,25 @@ static int set_size_text(const struct config_key *key, struct config *config,
 	return set_size(key, config, size, err);
 }
 
-static int set_choice(const struct config_key *key, struct config *config,
-		      const char *name, struct error *err)
+/* Whole seconds. */
+static int set_duration(const struct config_key *key, void *config, const char *text,
+			struct error *err)
+{
+	uint64_t duration;
+
+	if (duration_parse(text, &duration) < 0 || duration % NS_PER_SECOND != 0)
+		return error_set(err, -EINVAL,
+				 "'%.64s' is not a duration such as \"30d\"", text);
+	duration /= NS_PER_SECOND;
+	if (duration < (uint64_t)key->min || duration > (uint64_t)key->max)
+		return error_set(err, -EINVAL, "%s is not between %llds and %llds", text,
+				 (long long)key->min, (long long)key->max);
+	*(uint64_t *)field(key, config) = duration;
+	return 0;
+}
+
+static int set_choice(const struct config_key *key, void *config, const char *name,
+		      struct error *err)
 {
 	autotext struct text names = { 0 };
 	int r = 0;
@@ -137,7 +155,7 @@ static int check_origin(const char *text, struct error *err)
 }
 
 /* "K+P" with both in range; an empty text is none. */
-static int set_code(const struct config_key *key, struct config *config, const char *text,
+static int set_code(const struct config_key *key, void *config, const char *text,
 		    struct error *err)
 {
 	struct config_code *place = field(key, config);
@@ -175,7 +193,7 @@ static int check_item(const struct config_key *key, const char *string, struct e
 	return *string ? 0 : error_set(err, -EINVAL, "must not be empty");
 }
 
-static int set_strings(const struct config_key *key, struct config *config,
+static int set_strings(const struct config_key *key, void *config,
 		       const struct toml_value *list, struct error *err)
 {
 	autostrings struct config_strings strings = { 0 };
@@ -209,7 +227,7 @@ static int wrong_type(const char *wanted, struct error *err)
 	return error_set(err, -EINVAL, "wants %s", wanted);
 }
 
-int config_value_set(const struct config_key *key, struct config *config,
+int config_value_set(const struct config_key *key, void *config,
 		     const struct toml_value *value, struct error *err)
 {
 	bool is_string = value->kind == TOML_KIND_STRING;
@@ -234,6 +252,9 @@ int config_value_set(const struct config_key *key, struct config *config,
 			return set_size(key, config, (uint64_t)value->integer, err);
 		return is_string ? set_size_text(key, config, value->string, err)
 				 : wrong_type("a size such as \"256MiB\"", err);
+	case CONFIG_DURATION:
+		return is_string ? set_duration(key, config, value->string, err)
+				 : wrong_type("a duration such as \"30d\"", err);
 	case CONFIG_BOOL:
 		if (value->kind != TOML_KIND_BOOL)
 			return wrong_type("true or false", err);
@@ -251,7 +272,7 @@ int config_value_set(const struct config_key *key, struct config *config,
 
 /* Split @list at colons, or where these may stand in an item at spaces, in place, and store
  * the parts. Empty parts are left out. */
-static int set_list(const struct config_key *key, struct config *config, char *list,
+static int set_list(const struct config_key *key, void *config, char *list,
 		    struct error *err)
 {
 	autofree struct toml_value *items = calloc(strlen(list) + 1, sizeof(*items));
@@ -270,8 +291,8 @@ static int set_list(const struct config_key *key, struct config *config, char *l
 	return config_value_set(key, config, &value, err);
 }
 
-int config_value_set_text(const struct config_key *key, struct config *config,
-			  const char *text, struct error *err)
+int config_value_set_text(const struct config_key *key, void *config, const char *text,
+			  struct error *err)
 {
 	struct toml_value value = { .kind = TOML_KIND_STRING, .string = text };
 	autofree char *list = NULL;
@@ -300,6 +321,7 @@ int config_value_set_text(const struct config_key *key, struct config *config,
 		return set_list(key, config, list, err);
 	case CONFIG_STRING:
 	case CONFIG_SIZE:
+	case CONFIG_DURATION:
 	case CONFIG_CHOICE:
 	case CONFIG_CODE:
 		break;
@@ -336,8 +358,7 @@ static int copy_string(char **to, const char *from)
 	return 0;
 }
 
-int config_value_copy(const struct config_key *key, struct config *to,
-		      const struct config *from)
+int config_value_copy(const struct config_key *key, void *to, const void *from)
 {
 	switch (key->type) {
 	case CONFIG_STRING:
@@ -353,6 +374,7 @@ int config_value_copy(const struct config_key *key, struct config *to,
 		memcpy(field(key, to), const_field(key, from), sizeof(uint32_t));
 		return 0;
 	case CONFIG_SIZE:
+	case CONFIG_DURATION:
 		memcpy(field(key, to), const_field(key, from), sizeof(uint64_t));
 		return 0;
 	case CONFIG_BOOL:
@@ -366,7 +388,7 @@ int config_value_copy(const struct config_key *key, struct config *to,
 	return 0;
 }
 
-void config_value_clear(const struct config_key *key, struct config *config)
+void config_value_clear(const struct config_key *key, void *config)
 {
 	char **string;
 
@@ -378,6 +400,21 @@ void config_value_clear(const struct config_key *key, struct config *config)
 	string = field(key, config);
 	free(*string);
 	*string = NULL;
+}
+
+/* In the largest unit that gives it exactly: "30d". */
+static int write_duration(struct text *text, uint64_t seconds)
+{
+	static const struct {
+		uint64_t size; /* seconds */
+		char name;
+	} units[] = { { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
+	size_t i = 0;
+
+	while (seconds % units[i].size != 0 || (seconds == 0 && units[i].size > 1))
+		i++;
+	return text_appendf(text, "\"%llu%c\"",
+			    (unsigned long long)(seconds / units[i].size), units[i].name);
 }
 
 /* A TOML basic string. */
@@ -411,7 +448,7 @@ static int write_strings(struct text *text, const struct config_strings *strings
 	return r < 0 ? r : text_append_char(text, ']');
 }
 
-int config_value_write(const struct config_key *key, const struct config *config,
+int config_value_write(const struct config_key *key, const void *config,
 		       struct text *text)
 {
 	const void *value = const_field(key, config);
@@ -432,6 +469,8 @@ int config_value_write(const struct config_key *key, const struct config *config
 	case CONFIG_SIZE:
 		return write_string(text,
 				    size_format_exact(*(const uint64_t *)value, size));
+	case CONFIG_DURATION:
+		return write_duration(text, *(const uint64_t *)value);
 	case CONFIG_BOOL:
 		return text_append(text, *(const bool *)value ? "true" : "false");
 	case CONFIG_CHOICE:

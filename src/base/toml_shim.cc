@@ -78,13 +78,32 @@ struct walk {
 	unsigned *line_out;
 	struct error *err;
 
-	int visit_key(const char *section, std::string_view name, const toml::node &node)
+	/* [[section]] */
+	int visit_tables(const std::string &section, const toml::array &tables)
 	{
+		int r = 0;
+
+		for (auto it = tables.begin(); r == 0 && it != tables.end(); ++it)
+			r = visit_section(section, *it->as_table(), true);
+		return r;
+	}
+
+	int visit_key(const char *section, std::string_view name, const toml::node &node,
+		      bool repeated)
+	{
+		const auto *array = node.as_array();
+
+		if (array && !repeated && array->is_array_of_tables())
+			return visit_tables(*section ? section + ("." + std::string(name))
+						     : std::string(name),
+					    *array);
+
 		const std::string key(name);
 		std::vector<toml_value> items;
 		toml_entry entry = {};
 
 		entry.section = section;
+		entry.repeated = repeated;
 		entry.line = line_of(node);
 		entry.key = c_string(key, entry.line);
 		entry.value = to_value(node, items);
@@ -92,7 +111,7 @@ struct walk {
 		return visit(context, &entry, err);
 	}
 
-	int visit_section(std::string_view name, const toml::table &table)
+	int visit_section(std::string_view name, const toml::table &table, bool repeated)
 	{
 		const std::string section(name);
 		toml_entry entry = {};
@@ -100,11 +119,13 @@ struct walk {
 
 		entry.line = line_of(table);
 		entry.section = c_string(section, entry.line);
+		entry.repeated = repeated;
 		entry.value.kind = TOML_KIND_OTHER;
 		*line_out = entry.line;
 		r = visit(context, &entry, err);
 		for (auto it = table.begin(); r == 0 && it != table.end(); ++it)
-			r = visit_key(entry.section, it->first.str(), it->second);
+			r = visit_key(entry.section, it->first.str(), it->second,
+				      repeated);
 		return r;
 	}
 
@@ -116,9 +137,9 @@ struct walk {
 			const auto *table = it->second.as_table();
 
 			if (table)
-				r = visit_section(it->first.str(), *table);
+				r = visit_section(it->first.str(), *table, false);
 			else
-				r = visit_key("", it->first.str(), it->second);
+				r = visit_key("", it->first.str(), it->second, false);
 		}
 		return r;
 	}

@@ -2,8 +2,8 @@
 #pragma once
 /* TOML for C: toml++ behind one function. No exception leaves it.
  *
- * Only what settings need comes through: sections, keys, and values that are strings,
- * integers, booleans or flat arrays. Threads: pure, any thread.
+ * Only what settings need comes through: sections, keys, tables [[section]] at the top or in a
+ * section, and values that are strings, integers, booleans or flat arrays. Threads: pure, any thread.
  */
 #include "base/error.h"
 
@@ -30,9 +30,11 @@ struct toml_value {
 };
 
 struct toml_entry {
-	const char *section; /* "" outside of any section */
-	const char *key;     /* NULL: the section's own heading */
-	unsigned line;       /* of the key, 1 is the first */
+	const char *section; /* "" outside of any section; "a.b" for [[a.b]] */
+	bool repeated; /* it is one of the tables [[section]]; their headings and keys come
+			      * in order */
+	const char *key; /* NULL: the section's own heading */
+	unsigned line;   /* of the key, 1 is the first */
 	struct toml_value value;
 };
 
