@@ -78,6 +78,14 @@ void statement_bind_u64(struct statement *statement, uint64_t value)
 	statement_bind_i64(statement, (int64_t)value);
 }
 
+void statement_bind_f64(struct statement *statement, double value)
+{
+	int at = ++statement->parameter;
+
+	if (statement->code == SQLITE_OK)
+		note(statement, sqlite3_bind_double(statement->handle, at, value));
+}
+
 void statement_bind_blob(struct statement *statement, const void *data, size_t size)
 {
 	int at = ++statement->parameter;
@@ -132,6 +140,11 @@ int64_t statement_i64(struct statement *statement)
 uint64_t statement_u64(struct statement *statement)
 {
 	return (uint64_t)statement_i64(statement);
+}
+
+double statement_f64(struct statement *statement)
+{
+	return sqlite3_column_double(statement->handle, statement->column++);
 }
 
 /* A value out of range becomes one that no checksum was made for. */

@@ -50,6 +50,7 @@ void statement_end(struct statement *statement);
 /* Bytes must stay until the statement is ended or run; NULL binds NULL. */
 void statement_bind_i64(struct statement *statement, int64_t value);
 void statement_bind_u64(struct statement *statement, uint64_t value); /* same bits */
+void statement_bind_f64(struct statement *statement, double value);
 void statement_bind_blob(struct statement *statement, const void *data, size_t size);
 void statement_bind_text(struct statement *statement, const char *text, size_t size);
 void statement_bind_hash(struct statement *statement, const struct hash *hash);
@@ -64,6 +65,7 @@ int statement_run(struct statement *statement, struct error *err);
 int64_t statement_i64(struct statement *statement);
 uint64_t statement_u64(struct statement *statement);
 uint32_t statement_u32(struct statement *statement);
+double statement_f64(struct statement *statement);
 /* Borrowed until the next step; NULL if empty. */
 const void *statement_blob(struct statement *statement, size_t *size_out);
 const char *statement_text(struct statement *statement, size_t *size_out);
