@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tier/tier_list.h"
 
+#include "base/config_value.h"
 #include "base/error.h"
 
 #include <errno.h>
@@ -21,7 +22,12 @@ static void add(struct tier_list *list, char *folder)
 				    .into = (char[]){ "a/b" },
 				    .uuid = { { 1, 2, 3 } } };
 
+	assert_int_equal(config_tier_init(&entry.policy), 0);
+	entry.policy.high = 91;
+	entry.policy.min_size = 1536;
+	entry.policy.interval = 36 * 3600;
 	assert_int_equal(tier_list_add(list, &entry), 0);
+	config_tier_done(&entry.policy);
 }
 
 static void a_list_comes_back_as_it_was(void **state)
@@ -47,6 +53,10 @@ static void a_list_comes_back_as_it_was(void **state)
 	assert_string_equal(got.items[1].folder, plain);
 	assert_string_equal(got.items[1].archive, "/archive");
 	assert_string_equal(got.items[1].into, "a/b");
+	assert_int_equal(got.items[1].policy.high, 91);
+	assert_int_equal(got.items[1].policy.min_size, 1536);
+	assert_int_equal(got.items[1].policy.interval, 36 * 3600);
+	assert_int_equal(got.items[1].policy.access_age, 30 * 86400);
 	assert_memory_equal(&got.items[1].uuid, &list.items[1].uuid, TIER_UUID_SIZE);
 	tier_list_done(&list);
 	tier_list_done(&got);
@@ -76,6 +86,42 @@ static void paths_are_found_in_their_tier(void **state)
 	tier_list_done(&list);
 }
 
+static void patterns_come_back_as_they_were(void **state)
+{
+	static char patterns[] = "*.o:/a\\\"b/:\xc3\xa4 c";
+	struct tier_entry entry = { .folder = (char[]){ "/a" },
+				    .archive = (char[]){ "/b" },
+				    .into = (char[]){ "c" },
+				    .configured = true };
+	struct tier_list list = { 0 }, got = { 0 };
+	const struct config_strings *exclude;
+	char folder[] = "/tmp/test-tier-list-XXXXXX";
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(config_tier_init(&entry.policy), 0);
+	assert_int_equal(config_value_set_text(config_tier_policy_key("exclude"),
+					       &entry.policy, patterns, NULL),
+			 0);
+	assert_int_equal(tier_list_add(&list, &entry), 0);
+	config_tier_done(&entry.policy);
+	assert_int_equal(tier_list_save(fd, &list, NULL), 0);
+	assert_int_equal(tier_list_load(fd, &got, NULL), 0);
+	assert_true(got.items[0].configured);
+	exclude = &got.items[0].policy.exclude;
+	assert_int_equal(exclude->count, 3);
+	assert_string_equal(exclude->items[0], "*.o");
+	assert_string_equal(exclude->items[1], "/a\\\"b/");
+	assert_string_equal(exclude->items[2], "\xc3\xa4 c");
+	tier_list_done(&list);
+	tier_list_done(&got);
+	assert_int_equal(unlinkat(fd, "tiers.json", 0), 0);
+	(void)close(fd);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 static void what_is_no_list_is_refused(void **state)
 {
 	static const char *const texts[] = {
@@ -101,6 +147,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_list_comes_back_as_it_was),
 		cmocka_unit_test(paths_are_found_in_their_tier),
+		cmocka_unit_test(patterns_come_back_as_they_were),
 		cmocka_unit_test(what_is_no_list_is_refused),
 	};
 

@@ -218,6 +218,59 @@ static int take_source(struct commit *commit, const struct ready_source *source,
 	return commit->entries ? entry_writer_stream(commit->entries, source, err) : 0;
 }
 
+/* Files that go while others are committed, and those whose folder was replaced. */
+static bool may_be_left_out(int r)
+{
+	return r == -ENOENT || r == -ENOTDIR;
+}
+
+/* *before is the source before this one, and becomes this one. */
+static int take_next(struct commit *commit, const struct commit_source *given,
+		     struct ready_source *before, struct error *err)
+{
+	struct ready_source source = { 0 };
+	struct error why = { 0 };
+	int r;
+
+	r = monitor_check(&commit->monitor, err);
+	if (r < 0)
+		return r;
+	r = ready_source_make(commit->options, archive_catalog(commit->archive), given,
+			      before, &source, &why);
+	if (r == 0) {
+		ready_source_done(before);
+		*before = source;
+		r = take_source(commit, before, &why);
+	}
+	if (may_be_left_out(r)) {
+		monitor_problem(&commit->monitor, COMMIT_VANISHED, given->path, &why);
+		return 0;
+	}
+	if (r < 0 && err)
+		*err = why;
+	return r;
+}
+
+static int take_sources(struct commit *commit, struct error *err)
+{
+	const struct commit_options *options = commit->options;
+	struct ready_source before = { 0 };
+	struct commit_source given;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < commit->sources.count; i++)
+		r = take_source(commit, &commit->sources.items[i], err);
+	while (r == 0 && options->next_source) {
+		given = (struct commit_source){ .fd = -1 };
+		r = options->next_source(options->next_context, &given, err);
+		if (r <= 0)
+			break;
+		r = take_next(commit, &given, &before, err);
+	}
+	ready_source_done(&before);
+	return r;
+}
+
 static void sum_up(struct commit *commit)
 {
 	const struct walk_counters *seen = walk_counters(commit->walk);
@@ -294,8 +347,8 @@ static int run(struct commit *commit, struct error *err)
 	int r;
 
 	r = prepare(commit, err);
-	for (size_t i = 0; r == 0 && i < commit->sources.count; i++)
-		r = take_source(commit, &commit->sources.items[i], err);
+	if (r == 0)
+		r = take_sources(commit, err);
 	if (r == 0 && commit->entries)
 		r = entry_writer_finish(commit->entries, err);
 	if (r < 0)

@@ -35,6 +35,12 @@ struct commit_options {
 	 * parents; those that the archive does not have are made as plain folders. */
 	const struct commit_source *sources;
 	size_t source_count;
+	/* In place of these: 1 and the next one, borrowed until the next call, in the order of
+	 * the destinations' keys; 0 at the end. So there may be any number. What is not there any
+	 * more is reported and left out. NULL: all are above. */
+	int (*next_source)(void *context, struct commit_source *source_out,
+			   struct error *err);
+	void *next_context;
 	bool replace; /* also where the archive has something from another source */
 
 	char *const *excludes; /* base/glob.h, against paths below a source's */

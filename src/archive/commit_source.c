@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "catalog/history.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -136,12 +137,17 @@ int commit_destination(const char *path, const char *into, char **destination_ou
 	return *destination_out ? 0 : error_set(err, -ENOMEM, "no memory for a path");
 }
 
+void ready_source_done(struct ready_source *source)
+{
+	free(source->path);
+	free(source->key.data);
+	*source = (struct ready_source){ 0 };
+}
+
 void ready_sources_done(struct ready_sources *sources)
 {
-	for (size_t i = 0; i < sources->count; i++) {
-		free(sources->items[i].path);
-		free(sources->items[i].key.data);
-	}
+	for (size_t i = 0; i < sources->count; i++)
+		ready_source_done(&sources->items[i]);
 	free(sources->items);
 	*sources = (struct ready_sources){ 0 };
 }
@@ -192,23 +198,28 @@ static size_t common_key(const struct bytes *a, const struct bytes *b)
 }
 
 /* In the order of keys, what lies in a folder stands right behind it. */
+static int check_pair(const struct ready_source *before, struct ready_source *source,
+		      struct error *err)
+{
+	autofree char *path = NULL;
+
+	source->shared = common_key(&before->key, &source->key);
+	if (source->shared < before->key.size)
+		return 0;
+	(void)key_to_path(source->key.data, source->key.size, &path);
+	return error_set(err, -EINVAL,
+			 "two sources have the same destination, or one in the "
+			 "other: '%s'",
+			 path ? path : "?");
+}
+
 static int check_overlap(struct ready_sources *sources, struct error *err)
 {
-	for (size_t i = 1; i < sources->count; i++) {
-		const struct ready_source *before = &sources->items[i - 1];
-		struct ready_source *source = &sources->items[i];
-		autofree char *path = NULL;
+	int r = 0;
 
-		source->shared = common_key(&before->key, &source->key);
-		if (source->shared < before->key.size)
-			continue;
-		(void)key_to_path(source->key.data, source->key.size, &path);
-		return error_set(err, -EINVAL,
-				 "two sources have the same destination, or one in the "
-				 "other: '%s'",
-				 path ? path : "?");
-	}
-	return 0;
+	for (size_t i = 1; i < sources->count && r == 0; i++)
+		r = check_pair(&sources->items[i - 1], &sources->items[i], err);
+	return r;
 }
 
 static bool same_source(const struct ready_source *source, const struct bytes *earlier)
@@ -288,6 +299,29 @@ int ready_sources_make(const struct commit_options *options, struct catalog *cat
 		return r;
 	}
 	*sources_out = sources;
+	return 0;
+}
+
+int ready_source_make(const struct commit_options *options, struct catalog *catalog,
+		      const struct commit_source *given,
+		      const struct ready_source *before, struct ready_source *source_out,
+		      struct error *err)
+{
+	struct ready_source source = { 0 };
+	int r;
+
+	r = make_source(given, &source, err);
+	if (r == 0 && before->key.size > 0) {
+		assert(compare_sources(before, &source) <= 0);
+		r = check_pair(before, &source, err);
+	}
+	if (r == 0)
+		r = check_source(&source, options, catalog, err);
+	if (r < 0) {
+		ready_source_done(&source);
+		return r;
+	}
+	*source_out = source;
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 
 struct catalog;
 struct commit_options;
+struct commit_source;
 struct error;
 
 struct ready_source {
@@ -33,6 +34,14 @@ struct ready_sources {
 int ready_sources_make(const struct commit_options *options, struct catalog *catalog,
 		       struct ready_sources *sources_out, struct error *err);
 void ready_sources_done(struct ready_sources *sources);
+
+/* One of many that come in the order of their keys; @before is the one before, or { 0 }. Errors
+ * as commit_run(). */
+int ready_source_make(const struct commit_options *options, struct catalog *catalog,
+		      const struct commit_source *given,
+		      const struct ready_source *before, struct ready_source *source_out,
+		      struct error *err);
+void ready_source_done(struct ready_source *source);
 
 /* Open the folder that the source is in; its name there goes to *name_out (borrowed). */
 int ready_source_open(const struct ready_source *source, struct folder **folder_out,

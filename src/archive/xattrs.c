@@ -144,8 +144,10 @@ static int read_values(const struct subject *subject, const char *names, size_t 
 	struct xattrs xattrs = { 0 };
 
 	for (size_t at = 0; at < size; at += strlen(names + at) + 1) {
-		int r = read_value(subject, names + at, &xattrs);
+		int r = 0;
 
+		if (strcmp(names + at, XATTR_PIN) != 0)
+			r = read_value(subject, names + at, &xattrs);
 		if (r < 0) {
 			xattrs_done(&xattrs);
 			return r;

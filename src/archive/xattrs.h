@@ -26,6 +26,9 @@ int xattrs_read_at(int dirfd, const char *name, struct xattrs *xattrs_out);
  * with the content back. If it is still there, nobody guards the stub, and what can be read
  * are holes. */
 #define XATTR_STUB "trusted.blockframe.stub"
+/* The one that keeps a file from becoming a stub, which is nothing of the file's: left out of
+ * what is read. */
+#define XATTR_PIN "trusted.blockframe.pin"
 bool xattrs_have(const struct xattrs *xattrs, const char *name);
 /* Leave @name out, if it is there. */
 void xattrs_drop(struct xattrs *xattrs, const char *name);

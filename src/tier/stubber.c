@@ -30,21 +30,17 @@
 #include "tier/kept_times.h"
 #include "tier/marker.h"
 #include "tier/object.h"
+#include "tier/obstacle.h"
 #include "tier/recall.h"
 #include "tier/tier.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/xattr.h>
 #include <unistd.h>
-
-#define SIZE_MIN 1u /* bytes: nothing comes of an empty file */
 
 struct stubber {
 	struct tier *tier;
@@ -57,27 +53,6 @@ struct stubber {
 
 /* ---- opening ---- */
 
-static int check_kind(int fd, struct error *err)
-{
-	struct stat stat;
-	int flags = 0;
-
-	if (fstat(fd, &stat) < 0)
-		return error_set_errno(err, -errno, "open");
-	if (!S_ISREG(stat.st_mode))
-		return error_set(err, -EINVAL, "not a regular file");
-	if ((uint64_t)stat.st_size < SIZE_MIN)
-		return error_set(err, -EINVAL, "it is empty");
-	if (ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 &&
-	    flags & (FS_IMMUTABLE_FL | FS_APPEND_FL | FS_VERITY_FL | FS_DAX_FL))
-		return error_set(err, -EINVAL,
-				 "it is immutable, append-only, or otherwise special");
-	if (fgetxattr(fd, "security.capability", NULL, 0) >= 0)
-		return error_set(err, -EINVAL,
-				 "it has capabilities, which it would lose");
-	return 0;
-}
-
 int stubber_open(const struct tier *tier, const char *rest, int *fd_out,
 		 struct error *err)
 {
@@ -87,13 +62,11 @@ int stubber_open(const struct tier *tier, const char *rest, int *fd_out,
 	};
 	autoclose int fd =
 		(int)syscall(SYS_openat2, tier->root_fd, rest, &how, sizeof(how));
-	int r;
 
 	if (fd < 0)
 		return error_set_errno(err, -errno, "open");
-	r = check_kind(fd, err);
-	if (r < 0)
-		return r;
+	if (obstacle_find(fd, err) != POLICY_TAKE)
+		return -EINVAL;
 	*fd_out = take_fd(&fd);
 	return 0;
 }

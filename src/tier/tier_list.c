@@ -6,6 +6,8 @@
 #include "base/hex.h"
 #include "base/json.h"
 #include "base/json_build.h"
+#include "base/json_optional.h"
+#include "tier/policy_json.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +22,7 @@ static void entry_done(struct tier_entry *entry)
 	free(entry->folder);
 	free(entry->archive);
 	free(entry->into);
+	config_tier_done(&entry->policy);
 }
 
 void tier_list_done(struct tier_list *list)
@@ -32,14 +35,19 @@ void tier_list_done(struct tier_list *list)
 
 int tier_list_add(struct tier_list *list, const struct tier_entry *entry)
 {
-	struct tier_entry copy = { strdup(entry->folder), strdup(entry->archive),
-				   strdup(entry->into), entry->uuid };
+	struct tier_entry copy = { .folder = strdup(entry->folder),
+				   .archive = strdup(entry->archive),
+				   .into = strdup(entry->into),
+				   .uuid = entry->uuid,
+				   .configured = entry->configured,
+				   .retired = entry->retired };
+	int r = config_tier_copy(&copy.policy, &entry->policy);
 	struct tier_entry *items =
 		reallocarray(list->items, list->count + 1, sizeof(*items));
 
 	if (items)
 		list->items = items;
-	if (!items || !copy.folder || !copy.archive || !copy.into) {
+	if (r < 0 || !items || !copy.folder || !copy.archive || !copy.into) {
 		entry_done(&copy);
 		return -ENOMEM;
 	}
@@ -70,6 +78,23 @@ static int get_path(const struct json *object, const char *name, char **path_out
 	return 0;
 }
 
+/* Lists of earlier versions have none: the defaults. */
+static int parse_policy(const struct json *object, struct tier_entry *entry,
+			struct error *err)
+{
+	const struct json *policy;
+	int r = config_tier_init(&entry->policy);
+
+	if (r < 0)
+		return error_set(err, r, "no memory for a policy");
+	r = json_get_bool_or(object, "configured", false, &entry->configured, err);
+	if (r == 0)
+		r = json_get_bool_or(object, "retired", false, &entry->retired, err);
+	if (r == 0)
+		r = json_get_object_or(object, "policy", NULL, &policy, err);
+	return r < 0 || !policy ? r : policy_json_read(policy, &entry->policy, err);
+}
+
 static int parse_entry(const struct json *object, struct tier_list *list,
 		       struct error *err)
 {
@@ -85,6 +110,8 @@ static int parse_entry(const struct json *object, struct tier_list *list,
 		r = json_get_hex(object, "uuid", entry.uuid.bytes, TIER_UUID_SIZE, err);
 	if (r == 0 && (entry.folder[0] != '/' || entry.archive[0] != '/'))
 		r = error_set(err, -EBADMSG, "a path that is not absolute");
+	if (r == 0)
+		r = parse_policy(object, &entry, err);
 	if (r == 0)
 		r = tier_list_add(list, &entry);
 	entry_done(&entry);
@@ -146,6 +173,12 @@ static int add_entry(struct json *array, const struct tier_entry *entry)
 		r = json_add_bytes(object, "into", entry->into, strlen(entry->into));
 	if (r == 0)
 		r = json_add_hex(object, "uuid", entry->uuid.bytes, TIER_UUID_SIZE);
+	if (r == 0 && entry->configured)
+		r = json_add_bool(object, "configured", true);
+	if (r == 0 && entry->retired)
+		r = json_add_bool(object, "retired", true);
+	if (r == 0)
+		r = policy_json_add(object, "policy", &entry->policy);
 	return r;
 }
 

@@ -3,6 +3,7 @@
 /* Which folders are hot tiers, and of which archives: the file tiers.json of the state
  * folder, where the tables of stubs are too. One thread at a time.
  */
+#include "base/config_tier.h"
 #include "tier/handle.h"
 
 #include <stdbool.h>
@@ -15,6 +16,9 @@ struct tier_entry {
 	char *archive;         /* the archive's folder, likewise */
 	char *into;            /* path in the archive */
 	struct tier_uuid uuid; /* of the folder's file system */
+	bool configured;       /* it is a table of the configuration */
+	bool retired; /* likewise, but there is no such table any more: no passes */
+	struct config_tier policy; /* owned; paths are those above */
 };
 
 /* Starts as { 0 }. */
@@ -31,7 +35,7 @@ int tier_list_load(int state_fd, struct tier_list *list_out, struct error *err);
 int tier_list_save(int state_fd, const struct tier_list *list, struct error *err);
 void tier_list_done(struct tier_list *list);
 
-/* Copies the strings. -ENOMEM. */
+/* Copies strings and policy. -ENOMEM. */
 int tier_list_add(struct tier_list *list, const struct tier_entry *entry);
 void tier_list_remove(struct tier_list *list, struct tier_entry *entry);
 
