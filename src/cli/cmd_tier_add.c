@@ -5,6 +5,9 @@
 #include "cli/command.h"
 #include "cli/print.h"
 #include "cli/session.h"
+#include "cli/tier_config.h"
+#include "cli/tier_enter.h"
+#include "cli/tier_options.h"
 #include "cli/tier_state.h"
 
 #include "base/cleanup.h"
@@ -12,142 +15,67 @@
 #include "base/json_build.h"
 #include "base/log.h"
 #include "catalog/stub_table.h"
-#include "tier/group.h"
-#include "tier/tier.h"
+#include "tier/policy_json.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/vfs.h>
-
-#ifndef XFS_SUPER_MAGIC
-#define XFS_SUPER_MAGIC 0x58465342
-#endif
 
 /* ---- add ---- */
 
-static int check_file_system(const char *folder, struct tier_uuid *uuid,
-			     struct error *err)
+/* It is one already: only its policy may change. */
+static int change(struct tier_state *state, struct tier_entry *known,
+		  const struct invocation *invocation, const struct tier_entry *entry,
+		  struct error *err)
 {
-	autoclose int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autoclose int group = -1;
-	struct statfs info;
 	int r;
 
-	if (fd < 0 || fstatfs(fd, &info) < 0)
-		return error_set_errno(err, -errno, "'%s'", folder);
-	if (info.f_type == BTRFS_SUPER_MAGIC)
-		return error_set(err, -EOPNOTSUPP,
-				 "'%s' is on btrfs, where a snapshot would show stubs as "
-				 "zeroes: its inodes can't be marked",
-				 folder);
-	if (info.f_type != EXT4_SUPER_MAGIC && info.f_type != XFS_SUPER_MAGIC)
-		return error_set(err, -EOPNOTSUPP,
-				 "'%s' is neither on ext4 nor on xfs: stubs can't be "
-				 "guarded there",
-				 folder);
-	r = group_new(&group, err);
-	return r < 0 ? r : tier_uuid_get(fd, uuid, err);
+	if (known->configured)
+		return error_set(err, -EEXIST,
+				 "'%s' is a tier of the configuration: change it there",
+				 known->folder);
+	if (strcmp(known->archive, entry->archive) != 0 ||
+	    (option_given(invocation->options, "into") &&
+	     strcmp(known->into, entry->into) != 0))
+		return error_set(err, -EEXIST,
+				 "'%s' is a tier of another archive or path",
+				 known->folder);
+	r = tier_options_policy(invocation->options, &known->policy, err);
+	return r < 0 ? r : tier_list_save(state->fd, &state->list, err);
 }
 
-static int keep_apart(const char *folder, const char *path, const char *what,
-		      struct error *err)
+static int add_or_change(const struct invocation *invocation, struct tier_state *state,
+			 struct tier_entry *entry, struct error *err)
 {
-	const char *rest;
-
-	if (!tier_path_below(path, folder, &rest))
-		return 0;
-	return error_set(err, -EINVAL, "%s is in '%s': recalls need it", what, folder);
-}
-
-static int check_places(const struct tier_state *state, const struct tier_entry *entry,
-			struct error *err)
-{
-	autofree char *place = NULL;
-	autofree char *program = NULL;
-	const char *rest;
+	struct tier_entry *known = tier_list_find_folder(&state->list, entry->folder);
 	int r;
 
-	for (size_t i = 0; i < state->list.count; i++) {
-		const char *other = state->list.items[i].folder;
-
-		if (tier_path_below(entry->folder, other, &rest) ||
-		    tier_path_below(other, entry->folder, &rest))
-			return error_set(err, -EEXIST, "'%s' is a tier", other);
-	}
-	if (tier_path_below(entry->folder, entry->archive, &rest))
-		return error_set(err, -EINVAL, "'%s' is in the archive", entry->folder);
-	r = tier_resolve(state->path, &place, err);
-	if (r == 0)
-		r = tier_resolve("/proc/self/exe", &program, err);
-	if (r == 0)
-		r = keep_apart(entry->folder, entry->archive, "the archive", err);
-	if (r == 0)
-		r = keep_apart(entry->folder, place, "the state folder", err);
-	if (r == 0)
-		r = keep_apart(entry->folder, program, "the program", err);
-	return r;
-}
-
-static int add_entry(struct tier_state *state, struct tier_entry *entry,
-		     struct error *err)
-{
-	autoptr(stub_table) table = NULL;
-	int r;
-
-	r = check_places(state, entry, err);
-	if (r == 0)
-		r = check_file_system(entry->folder, &entry->uuid, err);
-	if (r == 0)
-		r = tier_table_open(state->path, &entry->uuid, true, &table, err);
-	if (r == 0 && tier_list_add(&state->list, entry) < 0)
-		r = error_set(err, -ENOMEM, "no memory for a tier");
-	if (r == 0)
-		r = tier_list_save(state->fd, &state->list, err);
-	return r;
-}
-
-static int into_path(const struct invocation *invocation, const char *folder,
-		     char **into_out, struct error *err)
-{
-	const char *into = option_value(invocation->options, "into");
-	const char *slash = strrchr(folder, '/');
-	struct bytes key = { 0 };
-	int r;
-
-	if (!into)
-		into = slash ? slash + 1 : folder;
-	r = key_from_path(into, &key, err);
-	free(key.data);
+	if (known)
+		return change(state, known, invocation, entry, err);
+	r = config_tier_init(&entry->policy);
 	if (r < 0)
-		return r;
-	*into_out = strdup(into);
-	return *into_out ? 0 : error_set(err, -ENOMEM, "no memory for a path");
+		return error_set(err, r, "no memory for a policy");
+	r = tier_options_policy(invocation->options, &entry->policy, err);
+	return r < 0 ? r : tier_enter(state, entry, err);
 }
 
 static int add(const struct invocation *invocation, const char *archive,
 	       struct error *err)
 {
-	autofree char *folder = NULL;
-	autofree char *directory = NULL;
-	autofree char *into = NULL;
+	struct tier_entry entry = { 0 };
 	struct tier_state state = { 0 };
-	struct tier_entry entry;
+	autofree char *folder = NULL;
 	int r;
 
 	r = tier_resolve(options_argument(invocation->options, 0), &folder, err);
 	if (r == 0)
-		r = tier_resolve(archive, &directory, err);
-	if (r == 0)
-		r = into_path(invocation, folder, &into, err);
+		r = tier_entry_resolve(&entry, folder, archive,
+				       option_value(invocation->options, "into"), err);
 	if (r == 0)
 		r = tier_state_open_to_change(invocation, true, &state, err);
-	if (r < 0)
-		return r;
-	entry = (struct tier_entry){ folder, directory, into, { { 0 } } };
-	r = add_entry(&state, &entry, err);
+	if (r == 0)
+		r = add_or_change(invocation, &state, &entry, err);
+	tier_entry_done(&entry);
 	tier_state_done(&state);
 	return r;
 }
@@ -161,6 +89,8 @@ static enum exit_code run_add(struct invocation *invocation)
 
 	if (code != CODE_DONE)
 		return code;
+	if (tier_options_check(invocation->options, &err) < 0)
+		return fail_usage(invocation, "%s", err.text);
 	r = add(invocation, archive, &err);
 	if (r < 0)
 		return fail(r, &err);
@@ -172,14 +102,16 @@ static enum exit_code run_add(struct invocation *invocation)
 const struct command command_tier_add = {
 	.name = "tier add",
 	.summary = "make a folder a hot tier of the archive",
-	.usage = "[-a ARCHIVE] [--into PATH] DIR",
+	.usage = "[-a ARCHIVE] [--into PATH] [POLICY...] DIR",
 	.details =
 		"DIR is on ext4 or xfs. Its files can become stubs, whose content is in "
-		"the archive only and comes\nback when somebody opens them.",
+		"the archive only and comes\nback when somebody opens them. Options that "
+		"are given for a folder that is a tier change its policy.",
 	.options =
 		(const struct option_spec[]){
 			{ 0, "into", "PATH",
 			  "where its files are in the archive; default: its name" },
+			TIER_POLICY_OPTIONS,
 			{ 0 },
 		},
 	.arguments_min = 1,
@@ -212,17 +144,18 @@ static int remove_tier(const struct invocation *invocation, struct tier_state *s
 {
 	const char *path = options_argument(invocation->options, 0);
 	autofree char *folder = NULL;
-	struct tier_entry *entry = NULL;
+	struct tier_entry *entry;
 	int r;
 
 	r = tier_resolve(path, &folder, err);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < state->list.count; i++)
-		if (strcmp(state->list.items[i].folder, folder) == 0)
-			entry = &state->list.items[i];
+	entry = tier_list_find_folder(&state->list, folder);
 	if (!entry)
 		return error_set(err, -ENOENT, "'%s' is no tier", path);
+	if (entry->configured && !entry->retired)
+		return error_set(err, -EINVAL, "'%s' is a tier of the configuration",
+				 path);
 	r = tier_state_visit_tables(state, check_empty, entry, err);
 	if (r < 0)
 		return r;
@@ -257,7 +190,7 @@ const struct command command_tier_remove = {
 
 /* ---- list ---- */
 
-static int print_entry_json(const struct tier_entry *entry)
+static int print_entry_json(const struct tier_entry *entry, bool in_use)
 {
 	autoptr(json) json = json_object_new();
 	autofree char *line = NULL;
@@ -268,20 +201,42 @@ static int print_entry_json(const struct tier_entry *entry)
 	(void)json_add_bytes(json, "archive", entry->archive, strlen(entry->archive));
 	(void)json_add_bytes(json, "into", entry->into, strlen(entry->into));
 	(void)json_add_hex(json, "file_system", entry->uuid.bytes, TIER_UUID_SIZE);
+	(void)json_add_string(json, "from",
+			      entry->configured ? "configuration" : "command");
+	(void)json_add_bool(json, "in_use", in_use && !entry->retired);
+	(void)policy_json_add(json, "policy", &entry->policy);
 	if (json_print(json, &line) < 0)
 		return -ENOMEM;
 	(void)puts(line);
 	return 0;
 }
 
-static void print_entry(const struct tier_entry *entry)
+static void print_entry(const struct tier_entry *entry, bool in_use)
 {
 	print_name(entry->folder, strlen(entry->folder));
 	(void)fputs(" -> ", stdout);
 	print_name(entry->archive, strlen(entry->archive));
 	(void)fputs(" : ", stdout);
 	print_name(entry->into, strlen(entry->into));
+	if (entry->retired)
+		(void)fputs("  (not in the configuration any more)", stdout);
+	else if (!in_use)
+		(void)fputs("  (when 'tier run' is started again)", stdout);
+	else if (entry->configured)
+		(void)fputs("  (configuration)", stdout);
 	(void)putchar('\n');
+}
+
+static int list_entry(void *context, const struct tier_entry *entry, bool in_use,
+		      struct error *err)
+{
+	const struct invocation *invocation = context;
+
+	if (!invocation->json)
+		print_entry(entry, in_use);
+	else if (print_entry_json(entry, in_use) < 0)
+		return error_set(err, -ENOMEM, "no memory to print");
+	return 0;
 }
 
 static enum exit_code run_list(struct invocation *invocation)
@@ -292,13 +247,10 @@ static enum exit_code run_list(struct invocation *invocation)
 
 	r = tier_state_open(invocation, false, &state, &err);
 	if (r == -ENOENT)
-		return CODE_DONE;
-	for (size_t i = 0; i < state.list.count && r == 0; i++) {
-		if (invocation->json)
-			r = print_entry_json(&state.list.items[i]);
-		else
-			print_entry(&state.list.items[i]);
-	}
+		r = 0; /* nothing but what the configuration has */
+	if (r == 0)
+		r = tier_config_visit(&state, &invocation->config, list_entry, invocation,
+				      &err);
 	tier_state_done(&state);
 	return r < 0 ? fail(r, &err) : CODE_DONE;
 }

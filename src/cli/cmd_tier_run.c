@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tier run, guard and release: the processes of the hot tier. */
 #include "cli/command.h"
+#include "cli/tier_config.h"
 #include "cli/tier_state.h"
 
 #include "base/cleanup.h"
@@ -43,6 +44,20 @@ static int hand_on(const struct invocation *invocation, const char *option,
 	return 0;
 }
 
+/* The tiers of the configuration become known, and stay so. */
+static int take_over_configuration(struct invocation *invocation, struct error *err)
+{
+	const struct config *config = &invocation->config;
+	struct tier_state state = { 0 };
+	int r;
+
+	r = tier_state_open_to_change(invocation, config->tiers.count > 0, &state, err);
+	if (r == 0)
+		r = tier_config_apply(&state, config, true, err);
+	tier_state_done(&state);
+	return r;
+}
+
 static enum exit_code run_run(struct invocation *invocation)
 {
 	struct worker_options options = {
@@ -62,6 +77,8 @@ static enum exit_code run_run(struct invocation *invocation)
 	r = hand_on(invocation, "config", "BLOCKFRAME_CONFIG", &err);
 	if (r == 0)
 		r = hand_on(invocation, "archive", "BLOCKFRAME_ARCHIVE_DIRECTORY", &err);
+	if (r == 0)
+		r = take_over_configuration(invocation, &err);
 	if (r == 0)
 		r = worker_run(&options, &err);
 	return r < 0 ? fail(r, &err) : CODE_DONE;

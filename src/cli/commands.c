@@ -47,6 +47,9 @@ static const struct command *const commands[] = {
 	&command_tier_release,
 	&command_tier_stub,
 	&command_tier_recall,
+	&command_tier_scan,
+	&command_tier_pin,
+	&command_tier_unpin,
 	&command_tier_status,
 	&command_tier_check,
 };

@@ -17,7 +17,7 @@
 #define FILE_NAME "tiers.json"
 #define FILE_MAX (1u << 20) /* bytes */
 
-static void entry_done(struct tier_entry *entry)
+void tier_entry_done(struct tier_entry *entry)
 {
 	free(entry->folder);
 	free(entry->archive);
@@ -28,7 +28,7 @@ static void entry_done(struct tier_entry *entry)
 void tier_list_done(struct tier_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
-		entry_done(&list->items[i]);
+		tier_entry_done(&list->items[i]);
 	free(list->items);
 	*list = (struct tier_list){ 0 };
 }
@@ -48,7 +48,7 @@ int tier_list_add(struct tier_list *list, const struct tier_entry *entry)
 	if (items)
 		list->items = items;
 	if (r < 0 || !items || !copy.folder || !copy.archive || !copy.into) {
-		entry_done(&copy);
+		tier_entry_done(&copy);
 		return -ENOMEM;
 	}
 	list->items[list->count++] = copy;
@@ -57,7 +57,7 @@ int tier_list_add(struct tier_list *list, const struct tier_entry *entry)
 
 void tier_list_remove(struct tier_list *list, struct tier_entry *entry)
 {
-	entry_done(entry);
+	tier_entry_done(entry);
 	*entry = list->items[--list->count];
 }
 
@@ -114,7 +114,7 @@ static int parse_entry(const struct json *object, struct tier_list *list,
 		r = parse_policy(object, &entry, err);
 	if (r == 0)
 		r = tier_list_add(list, &entry);
-	entry_done(&entry);
+	tier_entry_done(&entry);
 	return r;
 }
 
@@ -210,6 +210,14 @@ bool tier_path_below(const char *path, const char *folder, const char **rest_out
 		return false;
 	*rest_out = path + size + strspn(path + size, "/");
 	return true;
+}
+
+struct tier_entry *tier_list_find_folder(const struct tier_list *list, const char *folder)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (strcmp(list->items[i].folder, folder) == 0)
+			return &list->items[i];
+	return NULL;
 }
 
 struct tier_entry *tier_list_find(const struct tier_list *list, const char *path,

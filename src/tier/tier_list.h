@@ -35,6 +35,8 @@ int tier_list_load(int state_fd, struct tier_list *list_out, struct error *err);
 int tier_list_save(int state_fd, const struct tier_list *list, struct error *err);
 void tier_list_done(struct tier_list *list);
 
+void tier_entry_done(struct tier_entry *entry);
+
 /* Copies strings and policy. -ENOMEM. */
 int tier_list_add(struct tier_list *list, const struct tier_entry *entry);
 void tier_list_remove(struct tier_list *list, struct tier_entry *entry);
@@ -43,6 +45,10 @@ void tier_list_remove(struct tier_list *list, struct tier_entry *entry);
  * folder ("" for the folder). NULL: in none. */
 struct tier_entry *tier_list_find(const struct tier_list *list, const char *path,
 				  const char **rest_out);
+
+/* The tier whose folder this is. NULL. */
+struct tier_entry *tier_list_find_folder(const struct tier_list *list,
+					 const char *folder);
 
 /* Whether @path is @folder or in it. */
 bool tier_path_below(const char *path, const char *folder, const char **rest_out);
