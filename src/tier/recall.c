@@ -37,6 +37,7 @@
 #include <linux/falloc.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BLOCK 4096u               /* bytes that are zero or not, together */
@@ -202,6 +203,9 @@ static int fill(const struct recall *recall, struct open_file *object, bool comp
 	hasher_final(&hasher, &hash);
 	if (!hash_equal(&hash, &recall->row->hash))
 		return error_set(err, -EBADMSG, "the archive has other content");
+	/* This is an access, also where reading leaves no trace (noatime): the policy counts
+	 * from it. */
+	(void)clock_gettime(CLOCK_REALTIME, &recall->times->atime);
 	r = kept_times_restore(recall->times, recall->fd);
 	if (r == 0 && fsync(recall->fd) < 0)
 		r = -errno;

@@ -20,8 +20,8 @@ PATIENCE = 250  # seconds, before mounts are taken away that somebody uses
 
 
 def holders(state, *words):
-    """Numbers of the processes of this tier: 'run', 'guard' or both."""
-    wanted = [word.encode() for word in words or ('run', 'guard')]
+    """Numbers of the processes of this tier: 'run', 'guard', 'scan' or all."""
+    wanted = [word.encode() for word in words or ('run', 'guard', 'scan')]
     mark = f'BLOCKFRAME_TIER_STATE={state}'.encode()
     found = []
     for folder in pathlib.Path('/proc').glob('[0-9]*'):
