@@ -92,7 +92,7 @@ static int compare_attributes(struct pass *pass, const struct version_row *row,
 	if (r < 0)
 		return r;
 	*same_out = fd >= 0 &&
-		    compare_entry(&manifest, fd, slash ? slash + 1 : rest, stat,
+		    compare_entry(&manifest, fd, slash ? slash + 1 : rest, stat, false,
 				  &attributes) == 0 &&
 		    attributes == 0;
 	manifest_done(&manifest);
