@@ -311,6 +311,8 @@ int config_tiers_sample(struct text *text)
 	int r = config_tier_init(&tier);
 
 	if (r == 0)
+		r = config_value_set_text(&config_tier_keys[0], &tier, "/home/hot", NULL);
+	if (r == 0)
 		r = text_append(text, "\n# A table for each hot tier, beside those of "
 				      "'blockframe tier add'. In a file without [tier],\n"
 				      "# [[tier]] will do.\n#\n# [[" CONFIG_TIER_SECTION
