@@ -4,11 +4,14 @@
  */
 #include "cli/command.h"
 #include "cli/print.h"
+#include "cli/tier_config.h"
+#include "cli/tier_plan.h"
 #include "cli/tier_state.h"
 
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/json_build.h"
+#include "base/log.h"
 #include "base/size.h"
 #include "catalog/stub_table.h"
 #include "tier/control.h"
@@ -193,11 +196,13 @@ static int tell(const struct invocation *invocation, const struct tier_state *st
 		return r;
 	if (invocation->json) {
 		add_status(json, status);
+		r = tier_plan_tell(state, json, err);
 		print_json(json);
 	} else if (!invocation->quiet) {
 		print_status(status);
+		r = tier_plan_tell(state, NULL, err);
 	}
-	return 0;
+	return r;
 }
 
 static enum exit_code run(struct invocation *invocation)
@@ -208,6 +213,9 @@ static enum exit_code run(struct invocation *invocation)
 	int r;
 
 	r = tier_state_open(invocation, false, &state, &err);
+	/* What is wrong with the configuration does not keep anybody from the status. */
+	if (r == 0 && tier_config_apply(&state, &invocation->config, false, &err) < 0)
+		log_warn("%s", err.text);
 	if (r == 0)
 		r = tell(invocation, &state, &status, &err);
 	tier_state_done(&state);

@@ -22,6 +22,7 @@
 #include "tier/marking.h"
 #include "tier/message.h"
 #include "tier/object.h"
+#include "tier/passes.h"
 #include "tier/tier.h"
 #include "tier/work.h"
 
@@ -50,6 +51,7 @@ struct worker {
 	struct tiers tiers;
 	struct work work;
 	struct command_server *server;
+	struct passes *passes;
 };
 
 /* ---- the guard ---- */
@@ -305,6 +307,7 @@ static int serve(struct worker *worker, struct error *err)
 /* What is being recalled gets to its end; what is asked for from now on is denied. */
 static void stop(struct worker *worker)
 {
+	passes_stop(worker->passes);
 	command_server_stop(worker->server);
 	if (worker->work.pool) {
 		work_done(&worker->work);
@@ -329,6 +332,8 @@ int worker_run(const struct worker_options *options, struct error *err)
 	int r;
 
 	r = start(&worker, err);
+	if (r == 0)
+		r = passes_start(worker.state_fd, &worker.passes, err);
 	if (r == 0) {
 		options->ready();
 		r = serve(&worker, err);

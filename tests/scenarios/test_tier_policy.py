@@ -2,7 +2,6 @@
 """What the policy of a tier makes stubs, what it leaves, and why; and that nothing is lost when
 a pass is stopped or killed, or when somebody works on the files meanwhile."""
 import base64
-import contextlib
 import json
 import os
 import signal
@@ -116,3 +115,228 @@ def test_every_reason_to_stay_is_counted(tier, rng):
     assert len([c for c in tier.archive.log() if c.get('message') == 'hot tier']) == 2
 
 
+def test_tiers_come_from_the_configuration_too(tier, rng, tmp_path):
+    """`tier run` takes them over; what the configuration says then holds at once, and one that
+    is not there any more is guarded still."""
+    tier.command('remove', tier.hot)
+    config = tmp_path / 'config.toml'
+    tier.environment['BLOCKFRAME_CONFIG'] = str(config)
+
+    def table(**keys):
+        text = f'[[tier.folder]]\ndirectory = "{tier.hot}"\narchive = "{tier.archive.path}"\n'
+        config.write_text(text + ''.join(f'{key} = {json.dumps(value)}\n'
+                                         for key, value in keys.items()))
+
+    table(min_size=0)
+    assert 'config.toml:4: [[tier.folder]] min_size' in tier.command('list', expect=USAGE).err \
+        or 'config.toml:4: [[tier.folder]] min_size' in tier.command('list', expect=FAILED).err
+    table(min_size='4096', access_age='0s', modify_age='0s', exclude=['*.x'])
+    assert b'started again' in tier.command('list').out
+    tier.start()
+    listed, = tier.command('list', '--json').json_lines()
+    assert listed['from'] == 'configuration' and listed['in_use']
+    assert listed['policy']['exclude'] == ['*.x']
+    paths = make(tier, {name: rng.randbytes(SIZE) for name in ('a', 'b.x')})
+    assert skipped(scan(tier)[0]) == {'excluded': 1}
+    table(min_size='4096', access_age='0s', modify_age='0s')
+    assert int(scan(tier, '--dry-run')[0]['chosen']['files']) == 1
+    assert 'configuration' in tier.command('add', '-a', tier.archive.path, tier.hot,
+                                           expect=FAILED).err
+    assert 'configuration' in tier.command('remove', tier.hot, expect=FAILED).err
+    config.write_text('')
+    assert b'any more' in tier.command('list').out
+    assert tier.is_stub(paths[0]) and len(paths[0].read_bytes()) == SIZE
+    tier.command('remove', tier.hot)
+
+
+def test_what_came_back_unchanged_needs_no_commit(tier, rng):
+    policy(tier)
+    tier.start()
+    contents = {name: rng.randbytes(SIZE) for name in ('same', 'touched', 'mode', 'new')}
+    paths = dict(zip(contents, make(tier, contents)))
+    assert int(scan(tier)[0]['committed']['files']) == 4
+    commits = len(tier.archive.log())
+    for name, path in paths.items():
+        assert path.read_bytes() == contents[name]
+    os.utime(paths['touched'])
+    paths['mode'].chmod(0o600)
+    contents['new'] = rng.randbytes(SIZE)
+    with open(paths['new'], 'r+b') as file:  # the same size and time, other bytes
+        times = os.stat(paths['new'])
+        file.write(contents['new'])
+    os.utime(paths['new'], ns=(times.st_atime_ns, times.st_mtime_ns))
+    dry, chosen = scan(tier, '--dry-run')
+    assert {os.path.basename(path): line['archived'] for path, line in chosen.items()} == {
+        'same': True, 'touched': False, 'mode': False, 'new': True}  # it does not read them
+    result, _ = scan(tier)
+    assert int(result['committed']['files']) == 3 and int(result['stubs']['files']) == 4
+    assert len(tier.archive.log()) == commits + 1
+    for path in paths.values():
+        assert tier.is_stub(path)
+    for name, path in paths.items():
+        assert path.read_bytes() == contents[name]
+
+
+def used(tier):
+    """Percent, as df has it."""
+    space = os.statvfs(tier.root)
+    taken = space.f_blocks - space.f_bfree
+    return 100 * taken / (taken + space.f_bavail)
+
+
+def test_watermarks_take_the_oldest_and_largest_and_no_more(tier, rng):
+    tier.start()
+    policy(tier, '--high', '50', '--low', '30', '--min-size', '1MiB')
+    assert scan(tier)[0]['wanted'] == '0'
+    paths = [tier.write(f'f{i}', rng.randbytes(8 << 20)) for i in range(14)]
+    large = tier.write('large', rng.randbytes(30 << 20))
+    for i, path in enumerate(paths):
+        age(path, OLD + i * 86400)
+    age(large)
+    assert used(tier) > 50
+    result, _ = scan(tier)
+    assert 20 < used(tier) <= 31
+    assert tier.is_stub(large)
+    stubs = [tier.is_stub(path) for path in paths]
+    assert stubs == sorted(stubs) and not stubs[0]  # the oldest ones
+    assert skipped(result)['enough'] == stubs.count(False)
+    assert scan(tier)[0]['wanted'] == '0'
+    # Room that recalls need is kept free in the same way.
+    free = os.statvfs(tier.root)
+    reserve = free.f_bavail * free.f_frsize + (10 << 20)
+    policy(tier, '--high', '50', '--low', '30', '--min-size', '1MiB', '--reserve', str(reserve))
+    assert int(scan(tier)[0]['stubs']['files']) == 2
+
+
+def test_pins_stay_with_files(tier, rng):
+    policy(tier)
+    tier.start()
+    path, = make(tier, {'a': rng.randbytes(SIZE)})
+    content = path.read_bytes()
+    tier.stub(path)
+    tier.command('pin', path)
+    assert not tier.is_stub(path) and path.read_bytes() == content
+    moved = path.rename(tier.hot / 'b')
+    age(moved)
+    assert skipped(scan(tier)[0]) == {'pinned': 1}
+    assert 'pinned' in tier.stub(moved, expect=PARTIAL).err
+    tier.archive.commit(moved)
+    assert 'blockframe' not in json.dumps(tier.archive.show('/b'))
+    tier.command('unpin', moved)
+    assert int(scan(tier)[0]['stubs']['files']) == 1
+    assert tier.command('pin', tier.base, expect=PARTIAL).errors()
+
+
+# ---- stopping and killing ----
+
+@pytest.mark.slow_under_sanitizers
+def test_a_pass_that_is_stopped_leaves_nothing_half_done(tier, rng):
+    policy(tier, '--rate', str(SIZE))  # a file a second, for commits and stubs
+    tier.start()
+    contents = {f'f{i}': rng.randbytes(SIZE) for i in range(60)}
+    paths = make(tier, contents)
+    for made in (0, 3):
+        run_ = tier.program.start('tier', 'scan', env=tier.environment)
+        if made:
+            until(lambda: not run_.running or sum(map(tier.is_stub, paths)) >= made, 'stubs')
+        else:
+            until(lambda: tier.holders('scan'), 'the pass')
+        assert tier.command('scan', expect=BUSY).errors() or made == 0
+        run_.process.send_signal(signal.SIGTERM)
+        run_.finish(expect=INTERRUPTED)
+        if not made:
+            policy(tier, '--rate', '200KB')
+    for path, content in zip(paths, contents.values()):
+        assert path.read_bytes() == content
+
+
+PASS_STEPS = ['tier.pass.scanned', 'tier.pass.chosen', 'tier.pass.committed', 'tier.pass.stub']
+
+
+def test_a_pass_may_be_killed_at_each_step(tier, rng):
+    policy(tier)
+    tier.start()
+    contents = {f'f{i}': rng.randbytes(SIZE) for i in range(4)}
+    paths = make(tier, contents)
+    for step in PASS_STEPS:
+        tier.command('scan', env={'BLOCKFRAME_CRASH_AT': f'{step}:1'}, expect=KILLED)
+        for path in paths:
+            if tier.is_stub(path):
+                assert step == PASS_STEPS[-1]
+    result, _ = scan(tier)
+    assert int(result['committed']['files']) == 0  # the archive has them already
+    assert int(result['stubs']['files']) == 3
+    for path, content in zip(paths, contents.values()):
+        assert tier.is_stub(path) and path.read_bytes() == content
+    assert tier.command('check').code == DONE
+
+
+@pytest.mark.slow_under_sanitizers
+def test_no_edit_is_lost_to_passes(tier, count):
+    """A writer works on files while passes make stubs of them again and again."""
+    policy(tier)
+    tier.start()
+    paths = [tier.write(f'log{i}', b'x' * 8191 + b'\n') for i in range(3)]
+    written = {path: [] for path in paths}
+    end = threading.Event()
+
+    def edit():
+        number = 0
+        while not end.is_set():
+            path = paths[number % len(paths)]
+            line = f'{number:07}\n'.encode()
+            with open(path, 'ab') as file:
+                file.write(line)
+            written[path].append(line)
+            number += 1
+            end.wait(0.003 * (number % 7))
+
+    writer = threading.Thread(target=edit)
+    writer.start()
+    try:
+        for _ in range(count(6, 1000)):
+            scan(tier, expect=(DONE, PARTIAL))
+    finally:
+        end.set()
+        writer.join()
+    for path in paths:
+        assert path.read_bytes()[8192:] == b''.join(written[path])
+
+
+# ---- the daemon's passes ----
+
+def test_the_daemon_makes_passes_by_itself(tier, rng):
+    policy(tier, '--interval', '1s')
+    contents = {f'f{i}': rng.randbytes(SIZE) for i in range(3)}
+    paths = make(tier, contents)
+    tier.start()
+    until(lambda: all(map(tier.is_stub, paths)), 'a pass')
+    until(lambda: tier.status()['tiers'][0].get('last_pass'), 'its report')
+    another, = make(tier, {'another': contents['f0']})
+    until(lambda: tier.is_stub(another), 'the next pass')
+    plan, = tier.status()['tiers']
+    assert plan['folder'] == str(tier.hot) and 'next' in plan
+    tier.stop()
+    until(lambda: not tier.holders('scan'), 'the pass to end with the daemon')
+
+
+# ---- many ----
+
+@pytest.mark.slow_under_sanitizers
+def test_a_scan_takes_the_same_memory_for_any_number_of_files(program, tmp_path, count):
+    total = count(3_000, 1_000_000)
+    with Tier(program, tmp_path, size=f'{256 + total // 700}M') as tier:
+        policy(tier, '--min-size', '1')
+        for i in range(total // 1000):
+            folder = tier.hot / f'{i:04}'
+            folder.mkdir()
+            for j in range(1000):
+                fd = os.open(folder / str(j), os.O_CREAT | os.O_WRONLY)
+                os.write(fd, b'x')
+                os.close(fd)
+        result = tier.program.run('tier', 'scan', '--dry-run', '-q', env=tier.environment,
+                                  measure=True, timeout=3600)
+        assert result.memory < 300 << 20
+        last = tier.status()['tiers'][0]['last_dry_run']
+        assert int(last['seen']['files']) == total
+        assert int(last['chosen']['files']) == total
