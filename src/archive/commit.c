@@ -28,12 +28,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define SOURCES_AT_ONCE 4096u
+
+/* Sources that come one by one, as long as entries of theirs may be on their way. */
+struct source_window {
+	struct ready_source *items; /* owned; SOURCES_AT_ONCE */
+	size_t count;
+};
+
 struct commit {
 	struct archive *archive;
 	const struct commit_options *options;
 	struct commit_summary *summary;
 	struct commit_monitor monitor;
 	struct ready_sources sources; /* owned, like all below */
+	struct source_window window;
 	struct commit_session *session;
 	struct content_writer *content; /* NULL in a dry run */
 	struct entry_writer *entries;   /* likewise */
@@ -63,6 +72,9 @@ static void commit_done(struct commit *commit)
 	entry_writer_free(commit->entries);
 	commit_session_free(commit->session);
 	ready_sources_done(&commit->sources);
+	for (size_t i = 0; i < commit->window.count; i++)
+		ready_source_done(&commit->window.items[i]);
+	free(commit->window.items);
 }
 
 static int make_writers(struct commit *commit, struct error *err)
@@ -224,11 +236,27 @@ static bool may_be_left_out(int r)
 	return r == -ENOENT || r == -ENOTDIR;
 }
 
-/* *before is the source before this one, and becomes this one. */
-static int take_next(struct commit *commit, const struct commit_source *given,
-		     struct ready_source *before, struct error *err)
+/* Wait for all of them, and keep the last one only, which the next is compared with. */
+static int settle_window(struct commit *commit, struct source_window *window,
+			 struct error *err)
 {
-	struct ready_source source = { 0 };
+	struct ready_source last = window->items[window->count - 1];
+	int r = commit->entries ? entry_writer_finish(commit->entries, err) : 0;
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < window->count - 1; i++)
+		ready_source_done(&window->items[i]);
+	window->items[0] = last;
+	window->count = 1;
+	return 0;
+}
+
+static int take_next(struct commit *commit, const struct commit_source *given,
+		     struct source_window *window, struct error *err)
+{
+	static const struct ready_source none;
+	struct ready_source *source = &window->items[window->count];
 	struct error why = { 0 };
 	int r;
 
@@ -236,39 +264,54 @@ static int take_next(struct commit *commit, const struct commit_source *given,
 	if (r < 0)
 		return r;
 	r = ready_source_make(commit->options, archive_catalog(commit->archive), given,
-			      before, &source, &why);
+			      window->count > 0 ? source - 1 : &none, source, &why);
 	if (r == 0) {
-		ready_source_done(before);
-		*before = source;
-		r = take_source(commit, before, &why);
+		window->count++;
+		r = take_source(commit, source, &why);
 	}
 	if (may_be_left_out(r)) {
 		monitor_problem(&commit->monitor, COMMIT_VANISHED, given->path, &why);
-		return 0;
+		r = 0;
 	}
 	if (r < 0 && err)
 		*err = why;
+	if (r < 0 || window->count < SOURCES_AT_ONCE)
+		return r;
+	return settle_window(commit, window, err);
+}
+
+static int take_window(struct commit *commit, struct source_window *window,
+		       struct error *err)
+{
+	const struct commit_options *options = commit->options;
+	struct commit_source given;
+	int r;
+
+	do {
+		given = (struct commit_source){ .fd = -1 };
+		r = options->next_source(options->next_context, &given, err);
+		if (r > 0)
+			r = take_next(commit, &given, window, err);
+		else
+			return r;
+	} while (r == 0);
 	return r;
 }
 
+/* Entries still refer to their sources, so those are freed after the entries are written, or
+ * with them. */
 static int take_sources(struct commit *commit, struct error *err)
 {
-	const struct commit_options *options = commit->options;
-	struct ready_source before = { 0 };
-	struct commit_source given;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < commit->sources.count; i++)
 		r = take_source(commit, &commit->sources.items[i], err);
-	while (r == 0 && options->next_source) {
-		given = (struct commit_source){ .fd = -1 };
-		r = options->next_source(options->next_context, &given, err);
-		if (r <= 0)
-			break;
-		r = take_next(commit, &given, &before, err);
-	}
-	ready_source_done(&before);
-	return r;
+	if (r < 0 || !commit->options->next_source)
+		return r;
+	commit->window.items = calloc(SOURCES_AT_ONCE, sizeof(*commit->window.items));
+	if (!commit->window.items)
+		return error_set(err, -ENOMEM, "no memory for sources");
+	return take_window(commit, &commit->window, err);
 }
 
 static void sum_up(struct commit *commit)

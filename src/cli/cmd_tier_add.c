@@ -171,6 +171,8 @@ static enum exit_code run_remove(struct invocation *invocation)
 
 	r = tier_state_open_to_change(invocation, false, &state, &err);
 	if (r == 0)
+		r = tier_config_apply(&state, &invocation->config, false, &err);
+	if (r == 0)
 		r = remove_tier(invocation, &state, &err);
 	tier_state_done(&state);
 	return r < 0 ? fail(r, &err) : CODE_DONE;
