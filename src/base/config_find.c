@@ -221,3 +221,13 @@ int config_resolve(struct config *config, const char *config_flag,
 	resolved = old;
 	return 0;
 }
+
+int config_resolve_archive(struct config *config, const char *directory,
+			   struct error *err)
+{
+	autotext struct text file = { 0 };
+
+	if (text_appendf(&file, "%s/config.toml", directory) < 0)
+		return error_set(err, -ENOMEM, "no memory for the settings");
+	return config_resolve(config, text_string(&file), directory, err);
+}

@@ -27,3 +27,8 @@ int config_find(const char *config_flag, const char *archive_flag, char **path_o
  * it is unchanged on failure. */
 int config_resolve(struct config *config, const char *config_flag,
 		   const char *archive_flag, struct error *err);
+
+/* The same for the archive @directory by its own file, whichever one a command goes by that
+ * speaks of several archives. */
+int config_resolve_archive(struct config *config, const char *directory,
+			   struct error *err);

@@ -98,7 +98,7 @@ static int check_tier(const struct tier_state *state, size_t index,
 		return error_set_errno(err, -errno, "'%s'", tier->folder);
 	r = tier_table_open(state->path, &tier->uuid, check.repair, &table, err);
 	if (r == 0)
-		r = config_resolve(&config, NULL, tier->archive, err);
+		r = config_resolve_archive(&config, tier->archive, err);
 	if (r == 0)
 		r = archive_open(&options, &archive, err);
 	if (r < 0)

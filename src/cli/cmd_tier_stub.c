@@ -133,7 +133,7 @@ static int commit(struct stub_command *command, const struct batch *batch,
 	autoptr(archive) archive = NULL;
 	int r;
 
-	r = config_resolve(&config, NULL, batch->tier->archive, err);
+	r = config_resolve_archive(&config, batch->tier->archive, err);
 	if (r == 0)
 		r = archive_open(&options, &archive, err);
 	if (r < 0)

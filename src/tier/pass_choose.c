@@ -45,7 +45,7 @@ static int open_archive(struct pass *pass, struct error *err)
 	const char *directory = pass->options->tier->archive;
 	const struct archive_options options = { .directory = directory,
 						 .config = &config };
-	int r = config_resolve(&config, NULL, directory, err);
+	int r = config_resolve_archive(&config, directory, err);
 
 	if (r == 0)
 		r = archive_open(&options, &pass->archive, err);

@@ -78,7 +78,7 @@ int pass_commit(struct pass *pass, struct error *err)
 
 	if (pass->result->committed.count == 0)
 		return 0;
-	r = config_resolve(&config, NULL, directory, err);
+	r = config_resolve_archive(&config, directory, err);
 	if (r == 0)
 		r = archive_open(&options, &archive, err);
 	if (r == 0)

@@ -56,7 +56,7 @@ static int open_archive(struct tier *tier, const char *directory, uint64_t reser
 						 .write_back = true };
 	int r;
 
-	r = config_resolve(&config, NULL, directory, err);
+	r = config_resolve_archive(&config, directory, err);
 	if (r == 0)
 		r = backing_open(&options, 0, reserve, &tier->backing, err);
 	if (r < 0)
