@@ -326,7 +326,7 @@ def test_the_daemon_makes_passes_by_itself(tier, rng):
 @pytest.mark.slow_under_sanitizers
 def test_a_scan_takes_the_same_memory_for_any_number_of_files(program, tmp_path, count):
     total = count(3_000, 1_000_000)
-    with Tier(program, tmp_path, size=f'{256 + total // 700}M') as tier:
+    with Tier(program, tmp_path, size=f'{512 + total // 50}M') as tier:
         policy(tier, least=1)
         for i in range(total // 1000):
             folder = tier.hot / f'{i:04}'
