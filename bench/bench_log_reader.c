@@ -141,7 +141,7 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = chain_identify(backend, &volume, &err);
 	if (r == 0)
-		r = chain_visit_back(backend, &volume, collect, &list, &err);
+		r = chain_visit_back(backend, &volume, NULL, collect, &list, &err);
 	if (r == 0)
 		r = log_reader_new(backend, &volume, &lookup, 16 << 20, &reader, &err);
 	if (r < 0) {

@@ -390,7 +390,7 @@ static void check_records_protected(struct archive_fixture *f)
 						   &spoiling.backend, NULL),
 				 0);
 		assert_int_equal(chain_identify(spoiling.backend, &volume, NULL), 0);
-		if (chain_visit_back(spoiling.backend, &volume, read_without_data,
+		if (chain_visit_back(spoiling.backend, &volume, NULL, read_without_data,
 				     &spoiling, &err) < 0)
 			fail_msg("%s", err.text);
 		assert_true(spoiling.records > 0);

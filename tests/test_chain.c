@@ -48,8 +48,8 @@ static void an_undamaged_chain_is_walked_both_ways(void **state)
 		struct log_end end;
 
 		chain_image_end_after(&image, i, &end);
-		assert_int_equal(chain_visit_after(image.backend, &end, chain_image_visit,
-						   &visits, NULL),
+		assert_int_equal(chain_visit_after(image.backend, &end, NULL,
+						   chain_image_visit, &visits, NULL),
 				 0);
 		assert_int_equal(visits.count, chain_image_last(&image) - i);
 		stripe_info_done(&end.own);
@@ -66,9 +66,9 @@ static void an_empty_catalog_sees_every_record(void **state)
 	(void)state;
 	chain_image_make(&image, 1, 1);
 	end.volume = image.volume;
-	assert_int_equal(
-		chain_visit_after(image.backend, &end, chain_image_visit, &visits, NULL),
-		0);
+	assert_int_equal(chain_visit_after(image.backend, &end, NULL, chain_image_visit,
+					   &visits, NULL),
+			 0);
 	assert_int_equal(visits.count, image.record_count);
 	image_done(&image);
 }
@@ -90,8 +90,8 @@ static void a_long_chain_is_walked_in_order(void **state)
 					.previous_offset = RECORD_OFFSET_NONE };
 		if (first)
 			chain_image_end_after(&image, first - 1, &end);
-		assert_int_equal(chain_visit_after(image.backend, &end, chain_image_visit,
-						   &visits, NULL),
+		assert_int_equal(chain_visit_after(image.backend, &end, NULL,
+						   chain_image_visit, &visits, NULL),
 				 0);
 		assert_int_equal(visits.count, 200 - first);
 		stripe_info_done(&end.own);
@@ -110,16 +110,16 @@ static void an_older_volume_and_a_fork_are_told_apart(void **state)
 	chain_image_end_after(&image, 3, &end);
 	assert_int_equal(
 		backend_memory_set(image.backend, image.bytes, end.previous_offset), 0);
-	assert_int_equal(
-		chain_visit_after(image.backend, &end, chain_image_visit, NULL, NULL),
-		-ESTALE);
-	assert_int_equal(
-		chain_visit_after(fork.backend, &end, chain_image_visit, NULL, NULL),
-		-EBADMSG);
+	assert_int_equal(chain_visit_after(image.backend, &end, NULL, chain_image_visit,
+					   NULL, NULL),
+			 -ESTALE);
+	assert_int_equal(chain_visit_after(fork.backend, &end, NULL, chain_image_visit,
+					   NULL, NULL),
+			 -EBADMSG);
 	image_add_record(&fork, STRIPE_COMMIT, 0, 0);
-	assert_int_equal(
-		chain_visit_after(fork.backend, &end, chain_image_visit, NULL, NULL),
-		-EBADMSG);
+	assert_int_equal(chain_visit_after(fork.backend, &end, NULL, chain_image_visit,
+					   NULL, NULL),
+			 -EBADMSG);
 	stripe_info_done(&end.own);
 	image_done(&image);
 	image_done(&fork);
@@ -144,13 +144,14 @@ static void a_visitor_ends_the_walk(void **state)
 
 	(void)state;
 	chain_image_make(&image, 1, 1);
-	assert_int_equal(
-		chain_visit_back(image.backend, &image.volume, refuse, &count, NULL),
-		-ECANCELED);
+	assert_int_equal(chain_visit_back(image.backend, &image.volume, NULL, refuse,
+					  &count, NULL),
+			 -ECANCELED);
 	assert_int_equal(count, 1);
 	chain_image_end_after(&image, 0, &end);
-	assert_int_equal(chain_visit_after(image.backend, &end, refuse, &count, NULL),
-			 -ECANCELED);
+	assert_int_equal(
+		chain_visit_after(image.backend, &end, NULL, refuse, &count, NULL),
+		-ECANCELED);
 	assert_int_equal(count, 2);
 	stripe_info_done(&end.own);
 	image_done(&image);

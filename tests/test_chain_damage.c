@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "volume/chain.h"
+#include "volume/stripe_view.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -167,11 +168,97 @@ static void a_lost_record_gives_way_to_the_one_before(void **state)
 	/* In the middle of the chain it ends the walk. */
 	info = chain_image_stripe(&image, 2);
 	image_noise(&image, info->offset, (size_t)stripe_physical_size(info), 1);
-	assert_int_equal(chain_visit_back(image.backend, &image.volume, chain_image_visit,
-					  &visits, &error),
+	assert_int_equal(chain_visit_back(image.backend, &image.volume, NULL,
+					  chain_image_visit, &visits, &error),
 			 -EBADMSG);
 	assert_int_equal(visits.count, 1);
 	assert_non_null(strstr(error.text, "record at byte"));
+	image_done(&image);
+}
+
+/* The log of an image, somewhere else. */
+struct elsewhere {
+	const struct image *image;
+	uint64_t wrong; /* log offset of a byte that is not what it was */
+	unsigned asked;
+};
+
+static int read_elsewhere(void *context, uint64_t log_offset, void *data, size_t size,
+			  struct error *err)
+{
+	struct elsewhere *elsewhere = context;
+	uint8_t *out = data;
+
+	elsewhere->asked++;
+	if (log_offset + size > elsewhere->image->log_size)
+		return error_set(err, -ENOENT, "behind the end of the log");
+	memcpy(out, elsewhere->image->log + log_offset, size);
+	if (elsewhere->wrong >= log_offset && elsewhere->wrong - log_offset < size)
+		out[elsewhere->wrong - log_offset] ^= 1;
+	return 0;
+}
+
+/* All records but the last are lost, the header included. */
+static void lost_records_are_had_from_elsewhere(void **state)
+{
+	struct image image;
+	struct elsewhere elsewhere = { &image, UINT64_MAX, 0 };
+	const struct stripe_rescue rescue = { read_elsewhere, &elsewhere };
+	struct chain_visits back = { &image, 3, -1, 0 };
+	struct chain_visits after = { &image, 0, 1, 0 };
+	struct log_end end = { 0 };
+
+	(void)state;
+	chain_image_make(&image, 1, 1);
+	end.volume = image.volume;
+	for (size_t i = 0; i < chain_image_last(&image); i++) {
+		const struct stripe_info *info = chain_image_stripe(&image, i);
+
+		image_noise(&image, info->offset, (size_t)stripe_physical_size(info), i);
+	}
+	assert_int_equal(chain_visit_back(image.backend, &image.volume, &rescue,
+					  chain_image_visit, &back, NULL),
+			 0);
+	assert_int_equal(back.count, image.record_count);
+	assert_int_equal(elsewhere.asked, 3);
+	assert_int_equal(chain_visit_after(image.backend, &end, &rescue,
+					   chain_image_visit, &after, NULL),
+			 0);
+	assert_int_equal(after.count, image.record_count);
+
+	elsewhere.wrong = chain_image_stripe(&image, 1)->log_start + 200;
+	back = (struct chain_visits){ &image, 3, -1, 0 };
+	assert_int_equal(chain_visit_back(image.backend, &image.volume, &rescue,
+					  chain_image_visit, &back, NULL),
+			 -EBADMSG);
+	assert_int_equal(back.count, 2);
+	image_done(&image);
+}
+
+/* More of them than there are marks. */
+static void a_long_chain_of_lost_records_is_walked_both_ways(void **state)
+{
+	struct image image;
+	struct elsewhere elsewhere = { &image, UINT64_MAX, 0 };
+	const struct stripe_rescue rescue = { read_elsewhere, &elsewhere };
+	struct chain_visits after = { &image, 0, 1, 0 };
+	struct log_end end = { 0 };
+
+	(void)state;
+	image_init(&image, 1, 1);
+	image_add_record(&image, STRIPE_HEADER, 0, 100);
+	for (unsigned i = 0; i < 150; i++)
+		image_add_record(&image, STRIPE_COMMIT, 0, 0);
+	end.volume = image.volume;
+	for (size_t i = 20; i < chain_image_last(&image); i++) {
+		const struct stripe_info *info = chain_image_stripe(&image, i);
+
+		image_noise(&image, info->offset, (size_t)stripe_physical_size(info), i);
+	}
+	assert_int_equal(chain_visit_after(image.backend, &end, &rescue,
+					   chain_image_visit, &after, NULL),
+			 0);
+	assert_int_equal(after.count, image.record_count);
 	image_done(&image);
 }
 
@@ -339,6 +426,8 @@ static void a_listed_record_needs_no_header_page_at_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lost_records_are_had_from_elsewhere),
+		cmocka_unit_test(a_long_chain_of_lost_records_is_walked_both_ways),
 		cmocka_unit_test(any_single_block_changes_nothing),
 		cmocka_unit_test(a_record_outlives_the_loss_of_any_m_extents),
 		cmocka_unit_test(a_record_outlives_its_header_pages),

@@ -61,8 +61,9 @@ static uint64_t lose_record(struct archive_fixture *f, unsigned skip, bool keep_
 
 	assert_int_equal(backend_file_open(AT_FDCWD, path, 0, &backend, NULL), 0);
 	assert_int_equal(chain_identify(backend, &uuid, NULL), 0);
-	assert_int_equal(chain_visit_back(backend, &uuid, find_victim, &victim, NULL),
-			 -ECANCELED);
+	assert_int_equal(
+		chain_visit_back(backend, &uuid, NULL, find_victim, &victim, NULL),
+		-ECANCELED);
 	offset = victim.own.offset;
 	for (unsigned i = 0; i < 1 + victim.own.geometry.parity; i++) {
 		uint64_t skipped = keep_headers ? 4096 : 0;

@@ -187,7 +187,7 @@ static void learn_all(struct fixture *f)
 
 	end.volume = f->volume;
 	forget_stripes(f);
-	if (chain_visit_after(f->backend, &end, learn, f, &error) != 0)
+	if (chain_visit_after(f->backend, &end, NULL, learn, f, &error) != 0)
 		fail_msg("%s", error.text);
 }
 

@@ -379,8 +379,8 @@ static int learn_head(struct active_volume *active, const struct record *last,
 		return 0;
 	r = find_head(active, last, NULL, err);
 	if (r == 0)
-		r = chain_visit_back(active->backend, &active->uuid, find_head, active,
-				     err);
+		r = chain_visit_back(active->backend, &active->uuid, NULL, find_head,
+				     active, err);
 	active->begun = active->number == 1 || r == FOUND;
 	return r == FOUND ? 0 : r;
 }

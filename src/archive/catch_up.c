@@ -153,7 +153,7 @@ static int find_new_records(const struct catch_up *catch_up, const struct volume
 	r = budget_reserve(catch_up->budget, CHAIN_MEMORY, "records", err);
 	if (r < 0)
 		return r;
-	r = chain_visit_after(backend, &end, stop_at_record, NULL, &why);
+	r = chain_visit_after(backend, &end, NULL, stop_at_record, NULL, &why);
 	budget_release(catch_up->budget, CHAIN_MEMORY);
 	if (r == FOUND)
 		*work_out = WORK_FEED;
@@ -346,7 +346,7 @@ static int feed_file(const struct survey *survey, const struct volume_file *file
 	r = budget_reserve(catch_up->budget, CHAIN_MEMORY, "records", err);
 	if (r < 0)
 		return r;
-	r = chain_visit_after(backend, &end, feed_record, feed, err);
+	r = chain_visit_after(backend, &end, NULL, feed_record, feed, err);
 	budget_release(catch_up->budget, CHAIN_MEMORY);
 	if (r < 0 || !feed->sealed)
 		return r;

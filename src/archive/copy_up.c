@@ -371,7 +371,7 @@ static int note_volume(struct copying *copying, const struct copy_volume *volume
 	r = budget_reserve(budget, CHAIN_MEMORY, "records", err);
 	if (r < 0)
 		return r;
-	r = chain_visit_back(backend, &volume->uuid, note_head, known, NULL);
+	r = chain_visit_back(backend, &volume->uuid, NULL, note_head, known, NULL);
 	budget_release(budget, CHAIN_MEMORY);
 	return r == -ENOMEM ? error_set(err, r, "no memory for records") : 0;
 }

@@ -311,6 +311,7 @@ int rebuild_catalog(struct archive *archive, rebuild_problem_fn *problem, void *
 	autovolume_files struct volume_files files = { 0 };
 	struct rebuild rebuild = {
 		.places = archive_places(archive),
+		.budget = archive_budget(archive),
 		.problem = problem,
 		.context = context,
 	};

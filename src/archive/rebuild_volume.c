@@ -4,17 +4,24 @@
  * one. But the pages of the stripes before the lost record name that place too. So the
  * search begins again as if the volume ended where the lost record is, until the header
  * record is reached or nothing more is found. What the lost record listed stays unknown.
+ *
+ * Unless it is in a group of the outer code within the volume: those are listed behind what they
+ * cover, so they are known by then, with the stripes of their members. Then the record comes
+ * from its group, and the chain goes on.
  */
 #include "archive/rebuild_volume.h"
 
+#include "archive/outer_read.h"
 #include "archive/places.h"
 #include "archive/volume_folder.h"
 #include "archive/volume_rows.h"
+#include "archive/volume_set.h"
 #include "base/error.h"
 #include "catalog/placement.h"
 #include "volume/backend.h"
 #include "volume/backend_cut.h"
 #include "volume/chain.h"
+#include "volume/stripe_view.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -37,6 +44,8 @@ void rebuild_tell(struct rebuild *rebuild, const char *fmt, ...)
 /* How far the walk over one volume has come. */
 struct progress {
 	struct rebuild *rebuild;
+	const struct volume_file *file;
+	struct volume_set *volumes; /* made when it is needed; owned */
 	const char *name;
 	uint64_t records;
 	uint64_t
@@ -72,6 +81,40 @@ static int take_head(struct progress *progress, const struct record *record,
 	return 0;
 }
 
+/* What the file did not tell when it was looked at: its header record came later. */
+static int take_info(const struct progress *progress, const struct record *record,
+		     struct error *err)
+{
+	struct volume_file file = *progress->file;
+	int r;
+
+	file.info = record->info;
+	file.info_size = record->info_size;
+	r = volume_rows_put(progress->rebuild->catalog, &file, false, err);
+	return r < 0 ? r : volume_rows_put_roster(progress->rebuild->catalog, &file, err);
+}
+
+/* Payload of a record that is lost, from a group that the catalog knows by now. */
+static int read_from_group(void *context, uint64_t log_offset, void *data, size_t size,
+			   struct error *err)
+{
+	struct progress *progress = context;
+	const struct rebuild *rebuild = progress->rebuild;
+	const struct volume_set_options options = {
+		.places = rebuild->places,
+		.archive_id = rebuild->archive_id,
+		.catalog = rebuild->catalog,
+		.budget = rebuild->budget,
+	};
+	int r = 0;
+
+	if (!progress->volumes)
+		r = volume_set_new(&options, &progress->volumes, err);
+	return r < 0 ? r
+		     : outer_read(progress->volumes, &progress->file->uuid, log_offset,
+				  data, size, err);
+}
+
 static int take_record(void *context, const struct record *record,
 		       const struct stripe_info *own, struct error *err)
 {
@@ -88,6 +131,8 @@ static int take_record(void *context, const struct record *record,
 		return 0;
 	}
 	r = catalog_put_record(rebuild->catalog, record, own, err);
+	if (r == 0 && record->kind == STRIPE_HEADER && !progress->file->info)
+		r = take_info(progress, record, err);
 	if (r == 0)
 		r = take_head(progress, record, err);
 	if (r < 0) {
@@ -103,6 +148,7 @@ static int take_record(void *context, const struct record *record,
 static int read_back(struct progress *progress, struct backend *backend,
 		     const struct uuid *volume, uint64_t end, struct error *err)
 {
+	const struct stripe_rescue from_groups = { read_from_group, progress };
 	struct rebuild *rebuild = progress->rebuild;
 	uint64_t before = progress->records;
 	autoptr(backend) cut = NULL;
@@ -112,7 +158,7 @@ static int read_back(struct progress *progress, struct backend *backend,
 	r = backend_cut_new(backend, end, &cut, err);
 	if (r < 0)
 		return r;
-	r = chain_visit_back(cut, volume, take_record, progress, &why);
+	r = chain_visit_back(cut, volume, &from_groups, take_record, progress, &why);
 	if (r == 0)
 		return 0;
 	if (progress->failed || r == -ENOMEM) {
@@ -135,7 +181,9 @@ static int read_back(struct progress *progress, struct backend *backend,
 int rebuild_volume(struct rebuild *rebuild, const struct volume_file *file,
 		   struct error *err)
 {
-	struct progress progress = { .rebuild = rebuild, .name = file->name };
+	struct progress progress = { .rebuild = rebuild,
+				     .file = file,
+				     .name = file->name };
 	autoptr(backend) backend = NULL;
 	struct error why = { 0 };
 	uint64_t end;
@@ -155,6 +203,7 @@ int rebuild_volume(struct rebuild *rebuild, const struct volume_file *file,
 		r = read_back(&progress, backend, &file->uuid, end, err);
 		end = progress.previous;
 	} while (r > 0 && end != RECORD_OFFSET_NONE && end > 0);
+	volume_set_free(progress.volumes);
 	if (r < 0)
 		return r;
 	rebuild->report.volumes++;

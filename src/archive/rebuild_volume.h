@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+struct budget;
 struct catalog;
 struct error;
 struct places;
@@ -14,6 +15,7 @@ struct volume_file;
 
 struct rebuild {
 	const struct places *places;
+	struct budget *budget; /* borrowed */
 	struct hash archive_id;
 	struct catalog *catalog; /* the new one, in a transaction */
 	struct replay replay;

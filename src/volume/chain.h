@@ -12,6 +12,7 @@
 
 struct backend;
 struct error;
+struct stripe_rescue;
 
 #define CHAIN_MEMORY (5u * RECORD_SIZE_MAX) /* bytes */
 
@@ -37,11 +38,15 @@ int chain_find_last(struct backend *backend, const struct uuid *volume,
 		    struct record **record_out, struct stripe_info *own_out,
 		    struct error *err);
 
+/* The walks below ask @rescue (volume/stripe_view.h; may be NULL) for the payload of a record
+ * of which too little is left, if the next one has listed its stripe. The hash decides. */
+
 /* Find the records after @end, oldest first (commits that a catalog has not seen), stopping
  * at the first negative result of @visit. 0 records is success. -ESTALE: the volume ends
  * before @end, it is older than the catalog; -EBADMSG: it is no continuation of @end (a
  * fork), or a record in between is lost. Nothing is visited then. */
 int chain_visit_after(struct backend *backend, const struct log_end *end,
+		      const struct stripe_rescue *rescue,
 		      int (*visit)(void *context, const struct record *record,
 				   const struct stripe_info *own, struct error *err),
 		      void *context, struct error *err);
@@ -49,6 +54,7 @@ int chain_visit_after(struct backend *backend, const struct log_end *end,
 /* All records from the last back to the header record, newest first. A record that can't
  * be read ends the walk with -EBADMSG (with the offset in the text) after those visited. */
 int chain_visit_back(struct backend *backend, const struct uuid *volume,
+		     const struct stripe_rescue *rescue,
 		     int (*visit)(void *context, const struct record *record,
 				  const struct stripe_info *own, struct error *err),
 		     void *context, struct error *err);

@@ -9,12 +9,17 @@
  * gets one. What lies between two marks is walked back once more when its turn comes, with
  * a trail of its own. Up to MARKS_MAX records are read twice, up to MARKS_MAX squared three
  * times, and so on.
+ *
+ * A record that only somebody else has (a group of the outer code, after a burst) is as good as
+ * one that was read: it must have the hash that the next one names. Its mark keeps the stripe
+ * that the next one listed, since nothing at its place tells.
  */
 #include "volume/chain.h"
 
 #include "base/error.h"
 #include "volume/backend.h"
 #include "volume/record_stripe.h"
+#include "volume/stripe_view.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,6 +30,7 @@
 struct link {
 	struct record *record;
 	struct stripe_info own;
+	bool rescued; /* it is not on the medium */
 };
 
 static void link_done(struct link *link)
@@ -45,16 +51,47 @@ static const struct stripe_info *listed_previous(const struct record *record)
 	return NULL;
 }
 
-static int read_previous(struct backend *backend, const struct record *record,
+/* Read the record with @hash whose stripe is @stripe, which some record listed. */
+static int rescue_record(const struct stripe_rescue *rescue,
+			 const struct stripe_info *stripe, const struct hash *hash,
 			 struct link *link, struct error *err)
+{
+	size_t size = stripe->data_count == 1 ? stripe->extents[0].payload_size : 0;
+	autofree uint8_t *payload = malloc(size + 1);
+	autoptr(record) record = NULL;
+	int r;
+
+	if (!payload)
+		return error_set_errno(err, -ENOMEM, "record");
+	if (size == 0 || size > 2 * RECORD_SIZE_MAX || stripe_check(stripe, NULL) < 0)
+		return -EBADMSG;
+	r = rescue->read(rescue->context, stripe->log_start, payload, size, NULL);
+	if (r == 0)
+		r = record_from_payload(payload, size, &record, NULL);
+	if (r < 0 || !hash_equal(&record->hash, hash))
+		return r == -ENOMEM ? error_set_errno(err, r, "record") : -EBADMSG;
+	if (stripe_info_copy(stripe, &link->own) < 0)
+		return error_set_errno(err, -ENOMEM, "record");
+	link->record = take_ptr(record);
+	link->rescued = true;
+	return 0;
+}
+
+static int read_previous(struct backend *backend, const struct stripe_rescue *rescue,
+			 const struct record *record, struct link *link,
+			 struct error *err)
 {
 	const struct stripe_info *listed = listed_previous(record);
 
 	if (listed) {
-		int r = record_stripe_read_listed(backend, &record->volume, listed,
-						  &record->previous_hash, &link->record,
-						  &link->own, NULL);
+		int r;
 
+		r = record_stripe_read_listed(backend, &record->volume, listed,
+					      &record->previous_hash, &link->record,
+					      &link->own, NULL);
+		if (r == -EBADMSG && rescue)
+			r = rescue_record(rescue, listed, &record->previous_hash, link,
+					  err);
 		if (r != -EBADMSG)
 			return r;
 	}
@@ -63,7 +100,8 @@ static int read_previous(struct backend *backend, const struct record *record,
 }
 
 /* Replace @link by the record before it. */
-static int step_back(struct backend *backend, struct link *link, struct error *err)
+static int step_back(struct backend *backend, const struct stripe_rescue *rescue,
+		     struct link *link, struct error *err)
 {
 	struct link previous __attribute__((__cleanup__(link_done))) = { NULL };
 	int r;
@@ -73,7 +111,7 @@ static int step_back(struct backend *backend, struct link *link, struct error *e
 			err, -EBADMSG,
 			"volume '%s': the record at byte %llu names one behind it",
 			backend->name, (unsigned long long)link->own.offset);
-	r = read_previous(backend, link->record, &previous, err);
+	r = read_previous(backend, rescue, link->record, &previous, err);
 	if (r < 0)
 		return r;
 	if (previous.record->sequence + 1 != link->record->sequence)
@@ -92,6 +130,7 @@ static bool is_first(const struct record *record)
 }
 
 int chain_visit_back(struct backend *backend, const struct uuid *volume,
+		     const struct stripe_rescue *rescue,
 		     int (*visit)(void *context, const struct record *record,
 				  const struct stripe_info *own, struct error *err),
 		     void *context, struct error *err)
@@ -106,7 +145,7 @@ int chain_visit_back(struct backend *backend, const struct uuid *volume,
 		r = visit(context, link.record, &link.own, err);
 		if (r < 0 || is_first(link.record))
 			return r;
-		r = step_back(backend, &link, err);
+		r = step_back(backend, rescue, &link, err);
 		if (r < 0)
 			return r;
 	}
@@ -117,6 +156,7 @@ struct mark {
 	uint64_t offset;
 	struct hash hash;
 	uint64_t sequence;
+	struct stripe_info own; /* owned; of a record that was rescued, else zero */
 };
 
 /* Every @step-th record of a stretch, newest first, the newest included. */
@@ -129,6 +169,8 @@ struct trail {
 
 static void trail_done(struct trail *trail)
 {
+	for (size_t i = 0; i < trail->count; i++)
+		stripe_info_done(&trail->marks[i].own);
 	free(trail->marks);
 }
 
@@ -142,27 +184,36 @@ static int trail_init(struct trail *trail, struct error *err)
 /* Drop every other mark. */
 static void trail_thin(struct trail *trail)
 {
-	for (size_t i = 0; i < trail->count / 2; i++)
+	for (size_t i = 0; i < trail->count / 2; i++) {
+		stripe_info_done(&trail->marks[2 * i + 1].own);
 		trail->marks[i] = trail->marks[2 * i];
+	}
 	trail->count /= 2;
 	trail->step *= 2;
 }
 
-static void trail_add(struct trail *trail, const struct link *link)
+static int trail_add(struct trail *trail, const struct link *link, struct error *err)
 {
+	struct mark *mark;
+
 	if (trail->passed++ % trail->step != 0)
-		return;
+		return 0;
 	if (trail->count == MARKS_MAX)
 		trail_thin(trail); /* an even count: this record is still due */
-	trail->marks[trail->count++] =
-		(struct mark){ link->own.offset, link->record->hash,
-			       link->record->sequence };
+	mark = &trail->marks[trail->count++];
+	*mark = (struct mark){ .offset = link->own.offset,
+			       .hash = link->record->hash,
+			       .sequence = link->record->sequence };
+	if (link->rescued && stripe_info_copy(&link->own, &mark->own) < 0)
+		return error_set_errno(err, -ENOMEM, "list of records");
+	return 0;
 }
 
 /* What chain_visit_after() looks at. */
 struct walk {
 	struct backend *backend;
 	const struct log_end *end;
+	const struct stripe_rescue *rescue; /* or NULL */
 	int (*visit)(void *context, const struct record *record,
 		     const struct stripe_info *own, struct error *err);
 	void *context;
@@ -201,12 +252,14 @@ static int follow_back(const struct walk *walk, struct link *link, struct trail 
 		r = at_end(walk->backend, link, walk->end, err);
 		if (r != 0)
 			return r < 0 ? r : 0;
-		trail_add(trail, link);
+		r = trail_add(trail, link, err);
+		if (r < 0)
+			return r;
 		if (is_first(link->record))
 			return walk->end->sequence == 0
 				       ? 0
 				       : not_continued(walk->backend, err);
-		r = step_back(walk->backend, link, err);
+		r = step_back(walk->backend, walk->rescue, link, err);
 		if (r < 0)
 			return r;
 	}
@@ -215,6 +268,14 @@ static int follow_back(const struct walk *walk, struct link *link, struct trail 
 static int read_marked(const struct walk *walk, const struct mark *mark,
 		       struct link *link, struct error *err)
 {
+	int r;
+
+	if (mark->own.extents) {
+		r = rescue_record(walk->rescue, &mark->own, &mark->hash, link, err);
+		return r == -EBADMSG
+			       ? error_set(err, r, "a record could be had only once")
+			       : r;
+	}
 	return chain_read_record(walk->backend, &walk->end->volume, mark->offset,
 				 &mark->hash, &link->record, &link->own, err);
 }
@@ -230,10 +291,10 @@ static int follow_stretch(const struct walk *walk, const struct mark *newest,
 	if (r < 0)
 		return r;
 	for (;;) {
-		trail_add(trail, &link);
-		if (link.record->sequence <= oldest)
-			return 0;
-		r = step_back(walk->backend, &link, err);
+		r = trail_add(trail, &link, err);
+		if (r < 0 || link.record->sequence <= oldest)
+			return r;
+		r = step_back(walk->backend, walk->rescue, &link, err);
 		if (r < 0)
 			return r;
 	}
@@ -258,7 +319,7 @@ static int visit_trail(const struct walk *walk, struct trail *trail, uint64_t ol
 	int r = 0;
 
 	while (r == 0 && trail->count > 0) {
-		const struct mark *mark = &trail->marks[--trail->count];
+		struct mark *mark = &trail->marks[trail->count - 1];
 		struct trail between __attribute__((__cleanup__(trail_done))) = { NULL };
 
 		if (mark->sequence > oldest) {
@@ -271,16 +332,19 @@ static int visit_trail(const struct walk *walk, struct trail *trail, uint64_t ol
 			r = visit_marked(walk, mark, err);
 		}
 		oldest = mark->sequence + 1;
+		stripe_info_done(&mark->own);
+		trail->count--;
 	}
 	return r;
 }
 
 int chain_visit_after(struct backend *backend, const struct log_end *end,
+		      const struct stripe_rescue *rescue,
 		      int (*visit)(void *context, const struct record *record,
 				   const struct stripe_info *own, struct error *err),
 		      void *context, struct error *err)
 {
-	const struct walk walk = { backend, end, visit, context };
+	const struct walk walk = { backend, end, rescue, visit, context };
 	struct link link __attribute__((__cleanup__(link_done))) = { NULL };
 	struct trail trail __attribute__((__cleanup__(trail_done))) = { NULL };
 	int r;

@@ -371,27 +371,31 @@ static void put_padding(const struct stripe_info *info, unsigned extent, uint32_
 	}
 }
 
-/* The leaf from view->rescue: payload, then what follows from the stripe. */
-static int rescue_leaf(const struct row *row, uint8_t *data, struct error *err)
+int leaf_rescue(const struct stripe_view *view, unsigned extent, unsigned row,
+		uint8_t *data)
 {
-	const struct stripe_view *view = row->view;
 	const struct stripe_info *info = view->info;
-	uint32_t start = row->number * LEAF_SIZE;
-	uint32_t payload = info->extents[row->extent].payload_size;
+	uint32_t size = row_size(info, extent, row);
+	uint32_t start = row * LEAF_SIZE;
+	uint32_t payload = info->extents[extent].payload_size;
 	uint64_t log_offset = info->log_start + start;
-	int r = 0;
 
-	for (unsigned i = 0; i < row->extent; i++)
+	for (unsigned i = 0; i < extent; i++)
 		log_offset += info->extents[i].payload_size;
-	memset(data, 0, row->size);
-	if (payload > start)
-		r = view->rescue->read(
-			view->rescue->context, log_offset, data,
-			payload - start < row->size ? payload - start : row->size, err);
-	if (r < 0)
+	memset(data, 0, size);
+	if (payload > start &&
+	    view->rescue->read(view->rescue->context, log_offset, data,
+			       payload - start < size ? payload - start : size, NULL) < 0)
 		return -EBADMSG; /* nothing can be had there */
-	put_padding(info, row->extent, start, data, row->size);
-	return leaf_entry_matches(row->entry, data, row->size) ? 0 : -EBADMSG;
+	put_padding(info, extent, start, data, size);
+	return 0;
+}
+
+static int rescue_leaf(const struct row *row, uint8_t *data)
+{
+	int r = leaf_rescue(row->view, row->extent, row->number, data);
+
+	return r == 0 && !leaf_entry_matches(row->entry, data, row->size) ? -EBADMSG : r;
 }
 
 int leaf_repair(struct stripe_view *view, unsigned extent, unsigned number,
@@ -416,7 +420,7 @@ int leaf_repair(struct stripe_view *view, unsigned extent, unsigned number,
 	if (r > 0)
 		r = repair_strictly(&row, data, err);
 	if (r == -EBADMSG && view->rescue && !extent_is_parity(view->info, extent))
-		r = rescue_leaf(&row, data, err);
+		r = rescue_leaf(&row, data);
 	if (r == -EBADMSG)
 		return error_set(
 			err, r,

@@ -17,3 +17,8 @@ struct stripe_view;
  * -EBADMSG if the damage is beyond repair; @data is undefined then. */
 int leaf_repair(struct stripe_view *view, unsigned extent, unsigned row,
 		const struct leaf_entry *entry, uint8_t *data, struct error *err);
+
+/* The leaf in row @row of data extent @extent as view->rescue has it: payload, then what follows
+ * from the stripe. Nothing proves it yet. -EBADMSG if that has not all of it. */
+int leaf_rescue(const struct stripe_view *view, unsigned extent, unsigned row,
+		uint8_t *data);

@@ -7,7 +7,8 @@
  *   4. Some page of the stripe must stand where it belongs, and the file must not begin as
  *      another volume. Else these are not, or soon will not be, the blocks of that stripe any
  *      more (another volume was copied over the file, or is just now), and writing would
- *      destroy what is somebody else's. This is looked at once a session.
+ *      destroy what is somebody else's. Where nothing is left of a stripe, one that was there a
+ *      moment ago stands in for it. This is looked at once a session.
  *   5. The blocks that differ are overwritten, neighbours together.
  *   6. They are synced once, and each place is read again and must be right.
  *
@@ -105,11 +106,10 @@ static bool exists(const struct rewriter *rewriter, uint64_t offset, uint64_t si
 	return size <= rewriter->size && offset <= rewriter->size - size;
 }
 
-/* Whether one of the pages of @extent stands in its place. */
-static int extent_in_place(struct mending *mending, unsigned extent, bool *in_place_out,
-			   struct error *err)
+/* Whether one of the pages of @extent of @view's stripe stands in its place. */
+static int extent_in_place(struct mending *mending, const struct stripe_view *view,
+			   unsigned extent, bool *in_place_out, struct error *err)
 {
-	const struct stripe_view *view = mending->view;
 	unsigned pages = extent_page_count(view->info, extent);
 	uint64_t offset = extent_offset(view->info, extent);
 	bool scratch[LEAF_SECTORS];
@@ -166,11 +166,29 @@ static int begins_as_another(struct mending *mending, bool *another_out,
 	return 0;
 }
 
-/* Step 4. The damaged extent's own pages are the likeliest, so they come first. */
+/* Whether some page of the stripe stands in its place, those of @extent being the likeliest. */
+static int stripe_in_place(struct mending *mending, const struct stripe_info *info,
+			   unsigned extent, bool *in_place_out, struct error *err)
+{
+	struct stripe_view view = *mending->view;
+	unsigned count = stripe_extent_count(info);
+
+	view.info = info;
+	for (unsigned i = 0; i < count && !*in_place_out; i++) {
+		int r = extent_in_place(mending, &view, (extent + i) % count,
+					in_place_out, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Step 4. */
 static int check_place(struct mending *mending, unsigned extent, struct error *err)
 {
 	const struct stripe_info *info = mending->view->info;
-	unsigned count = stripe_extent_count(info);
+	const struct stripe_info *landmark = mending->terms->landmark;
 	bool in_place = false;
 	bool another = false;
 	int r;
@@ -182,11 +200,11 @@ static int check_place(struct mending *mending, unsigned extent, struct error *e
 		return r;
 	if (another)
 		return error_set(err, -ESTALE, "it begins as another volume");
-	for (unsigned i = 0; i < count && !in_place; i++) {
-		r = extent_in_place(mending, (extent + i) % count, &in_place, err);
-		if (r < 0)
-			return r;
-	}
+	r = stripe_in_place(mending, info, extent, &in_place, err);
+	if (r == 0 && !in_place && landmark)
+		r = stripe_in_place(mending, landmark, 0, &in_place, err);
+	if (r < 0)
+		return r;
 	if (!in_place)
 		return error_set(err, -ESTALE, "this is not the volume's stripe %llu",
 				 (unsigned long long)info->number);

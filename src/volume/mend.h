@@ -41,6 +41,9 @@ struct mend_terms {
 	 * follow it: damage, as who looked at the whole stripe can tell. Else it is taken for
 	 * the beginning of a copy. */
 	bool foreign_block_is_damage;
+	/* Another stripe of the volume. If nothing is left of the one to be mended, its pages tell
+	 * whether the volume is still there. NULL: then nothing is written. */
+	const struct stripe_info *landmark;
 };
 
 /* Mend @count places of view->info's stripe in one session. Each of them has its

@@ -150,7 +150,7 @@ static int note_piece_end(void *context, const struct record *record,
 static int find_piece_end(struct walk *walk, struct backend *cut, uint64_t *end_out,
 			  struct error *err)
 {
-	int r = chain_visit_back(cut, &walk->scrub.options->volume, note_piece_end,
+	int r = chain_visit_back(cut, &walk->scrub.options->volume, NULL, note_piece_end,
 				 end_out, err);
 
 	return r == -ECANCELED || r == -EBADMSG ? 0 : r;
@@ -174,7 +174,8 @@ static int visit_piece(struct walk *walk, uint64_t end, struct error *err)
 		if (start == 0)
 			return 0;
 	}
-	r = chain_visit_back(cut, &walk->scrub.options->volume, visit, walk, err);
+	r = chain_visit_back(cut, &walk->scrub.options->volume,
+			     walk->scrub.options->rescue, visit, walk, err);
 	return r == -EBADMSG && !walk->failed && walk->records ? 1 : r;
 }
 
@@ -191,13 +192,25 @@ static int visit_broken(struct walk *walk, struct error *err)
 	return r < 0 ? r : 0;
 }
 
+/* Without it nothing is written into a stripe of which nothing is left. */
+static void find_landmark(struct walk *walk)
+{
+	const struct scrub_options *options = walk->scrub.options;
+	autoptr(record) record = NULL;
+
+	if (options->rescue)
+		(void)chain_find_last(options->backend, &options->volume, &record,
+				      &walk->scrub.landmark, NULL);
+}
+
 static int run(struct walk *walk, struct error *err)
 {
 	const struct scrub_options *options = walk->scrub.options;
 	const struct log_end beginning = { .volume = options->volume };
 	int r;
 
-	r = chain_visit_after(options->backend, &beginning, visit, walk, err);
+	r = chain_visit_after(options->backend, &beginning, options->rescue, visit, walk,
+			      err);
 	if (r == -EBADMSG && walk->records == 0)
 		r = visit_broken(walk, err);
 	return r;
@@ -224,6 +237,7 @@ static void walk_done(struct walk *walk)
 	for (unsigned i = 0; i < walk->buffer_count; i++)
 		buffer_free(&walk->scrub.buffers[i]);
 	free(walk->scrub.buffers);
+	stripe_info_done(&walk->scrub.landmark);
 	mutex_done(&walk->scrub.mutex);
 	mutex_done(&walk->scrub.mending);
 	mutex_done(&walk->scrub.pacing);
@@ -247,6 +261,8 @@ int scrub_volume(const struct scrub_options *options, struct scrub_report *repor
 			   err);
 	if (r == 0) {
 		r = get_buffers(&walk, err);
+		if (r == 0)
+			find_landmark(&walk);
 		if (r == 0)
 			r = run(&walk, err);
 		budget_release(options->budget, RECORDS_MEMORY);

@@ -183,7 +183,7 @@ int scrub_pages_repair(struct scrub_stripe *stripe, struct error *err)
 		struct scrub_extent *known = &stripe->extents[extent];
 
 		batch.count = 0;
-		for (unsigned i = 0; i < PAGES_MAX; i++)
+		for (unsigned i = 0; i < PAGES_MAX && scrub_is_due(stripe, extent); i++)
 			if (known->bad_pages & 1u << i)
 				add_page(stripe, extent, i, &batch);
 		scrub_settle(stripe, batch.damages, batch.findings, batch.count);
@@ -306,8 +306,9 @@ int scrub_parity_pages_repair(struct scrub_stripe *stripe, struct error *err)
 	if (!right)
 		return error_set_errno(err, -ENOMEM, "parity pages");
 	for (unsigned i = stripe->view.info->data_count; i < stripe->count; i++)
-		if (stripe->extents[i].leaves[0] == LEAF_BAD ||
-		    stripe->extents[i].leaves[0] == LEAF_UNKNOWN)
+		if (scrub_is_due(stripe, i) &&
+		    (stripe->extents[i].leaves[0] == LEAF_BAD ||
+		     stripe->extents[i].leaves[0] == LEAF_UNKNOWN))
 			repair_page_area(stripe, i, right);
 	return 0;
 }

@@ -79,7 +79,7 @@ static bool is_target(const struct row_work *work, unsigned extent, unsigned row
 		return false;
 	if (work->describe)
 		return !stripe->extents[extent].table->verified;
-	return *state_of(stripe, extent, row) == LEAF_BAD;
+	return scrub_is_due(stripe, extent) && *state_of(stripe, extent, row) == LEAF_BAD;
 }
 
 static bool has_target(const struct row_work *work, unsigned row)
@@ -494,6 +494,8 @@ int scrub_rows_repair(struct scrub_stripe *stripe, struct error *err)
 	for (unsigned i = 0; i < stripe->count; i++) {
 		unsigned count = extent_entry_count(stripe->view.info, i);
 
+		if (!scrub_is_due(stripe, i))
+			continue;
 		if (!stripe->extents[i].table->verified)
 			tell_unknown(stripe, i);
 		for (unsigned n = row_entry(stripe->view.info, i, 0); n < count; n++)

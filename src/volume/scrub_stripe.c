@@ -11,6 +11,10 @@
  *   3. parity   of the pages, which follows from these.
  *   4. leaves   from their rows, or column by column.
  *
+ * What a stripe can't give is asked of options->rescue: payload for tables and leaves of data
+ * extents. If parity extents are lost as well, nothing is known of them until the data is there
+ * again: they have a second round.
+ *
  * Each step leaves the stripe better than it was, and the next one starts from what is known
  * in memory. What was written is not believed before it was read again (volume/mend.h), and a
  * scrub that was killed is simply run again.
@@ -201,6 +205,8 @@ static void mend_all(struct scrub_stripe *stripe, struct damage *damages, size_t
 	const struct mend_terms terms = {
 		.patience_ms = MEND_PATIENCE_MS,
 		.foreign_block_is_damage = true,
+		.landmark =
+			stripe->scrub->landmark.extents ? &stripe->scrub->landmark : NULL,
 	};
 
 	mutex_scope(&stripe->scrub->mending);
@@ -361,14 +367,11 @@ static bool is_sound(const struct scrub_stripe *stripe)
 	return true;
 }
 
-static int repair_all(struct scrub_stripe *stripe, struct error *err)
+/* Steps 2 to 4, of the extents that are due. */
+static int repair_round(struct scrub_stripe *stripe, struct error *err)
 {
 	int r;
 
-	r = scrub_tables_recover(stripe, err);
-	if (r < 0)
-		return r;
-	crash_point("volume.scrub.known");
 	r = scrub_pages_repair(stripe, err);
 	if (r < 0)
 		return r;
@@ -380,6 +383,86 @@ static int repair_all(struct scrub_stripe *stripe, struct error *err)
 	if (r == 0)
 		crash_point("volume.scrub.rows");
 	return r;
+}
+
+bool scrub_is_due(const struct scrub_stripe *stripe, unsigned extent)
+{
+	return stripe->extents[extent].waits == stripe->second_round;
+}
+
+/* Data that came from elsewhere is known leaf by leaf, and so its parity is not, until all of it
+ * is on the medium. True if some extent has to wait for that. */
+static bool let_parity_wait(struct scrub_stripe *stripe)
+{
+	unsigned data = stripe->view.info->data_count;
+	bool any = false;
+
+	if (!stripe->view.rescue)
+		return false;
+	for (unsigned i = 0; i < data; i++)
+		if (!stripe->extents[i].table->verified)
+			return false;
+	for (unsigned i = data; i < stripe->count; i++)
+		any |= stripe->extents[i].waits = !stripe->extents[i].table->verified;
+	return any;
+}
+
+static bool data_is_lost(const struct scrub_stripe *stripe)
+{
+	for (unsigned i = 0; i < stripe->view.info->data_count; i++)
+		for (unsigned n = 0; n < stripe->extents[i].table->count; n++)
+			if (stripe->extents[i].leaves[n] == LEAF_LOST)
+				return true;
+	return false;
+}
+
+/* Parity of data that can all be had is repairable, even though nobody looks at it now. */
+static void tell_waiting(struct scrub_stripe *stripe, unsigned extent)
+{
+	const struct scrub_extent *known = &stripe->extents[extent];
+	struct scrub_finding finding;
+
+	for (unsigned i = 0; i < extent_page_count(stripe->view.info, extent); i++) {
+		if (!(known->bad_pages & 1u << i))
+			continue;
+		finding = scrub_page_finding(stripe, extent, i);
+		finding.outcome = SCRUB_REPAIRABLE;
+		scrub_tell(stripe, &finding);
+	}
+	for (unsigned i = 0; i < known->table->count; i++) {
+		finding = scrub_leaf_finding(stripe, extent, i);
+		finding.outcome = SCRUB_REPAIRABLE;
+		scrub_tell(stripe, &finding);
+	}
+}
+
+static int repair_waiting(struct scrub_stripe *stripe, struct error *err)
+{
+	int r;
+
+	stripe->second_round = true;
+	if (stripe->scrub->options->repair || data_is_lost(stripe)) {
+		r = scrub_tables_recover(stripe, err);
+		return r < 0 ? r : repair_round(stripe, err);
+	}
+	for (unsigned i = stripe->view.info->data_count; i < stripe->count; i++)
+		if (scrub_is_due(stripe, i))
+			tell_waiting(stripe, i);
+	return 0;
+}
+
+static int repair_all(struct scrub_stripe *stripe, struct error *err)
+{
+	bool waiting;
+	int r;
+
+	r = scrub_tables_recover(stripe, err);
+	if (r < 0)
+		return r;
+	crash_point("volume.scrub.known");
+	waiting = let_parity_wait(stripe);
+	r = repair_round(stripe, err);
+	return r == 0 && waiting ? repair_waiting(stripe, err) : r;
 }
 
 static bool leaf_counts(const struct scrub_stripe *stripe, unsigned extent, unsigned row)

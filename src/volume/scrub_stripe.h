@@ -29,6 +29,8 @@ enum leaf_state {
 struct scrub {
 	const struct scrub_options *options;
 	struct scrub_report *report;
+	struct stripe_info
+		landmark; /* owned: the last record's stripe; extents may be NULL */
 	struct buffer
 		*buffers;   /* BACKEND_SCAN_MAX for each worker, and one for the owner */
 	struct mutex mutex; /* one finding is told at a time; guards the results */
@@ -45,6 +47,7 @@ struct scrub_extent {
 				     * NULL if the table was verified by its pages */
 	uint16_t bad_pages; /* bit per page that is not what it must be on the medium */
 	uint8_t *leaves;    /* enum leaf_state, by entry of the table */
+	bool waits; /* parity that can be known only when the data is on the medium again */
 };
 
 struct scrub_stripe {
@@ -58,6 +61,7 @@ struct scrub_stripe {
 	struct parity *code;
 	struct row_sums *sums;
 	struct table_cache *tables;
+	bool second_round;   /* it is the turn of the extents that wait */
 	struct mutex mutex;  /* of those who wait for extents[].known */
 	struct cond changed; /* one of them became true */
 	struct task_group group;
@@ -74,6 +78,8 @@ int scrub_stripe(struct scrub *scrub, const struct stripe_info *info,
 
 bool scrub_stopped(const struct scrub *scrub);
 int scrub_interrupted(struct error *err); /* -EINTR */
+/* Whether this round of repairs is to look at @extent. */
+bool scrub_is_due(const struct scrub_stripe *stripe, unsigned extent);
 /* Note that @size bytes are about to be read, waiting as the rate says. */
 void scrub_pace(struct scrub *scrub, uint64_t size);
 

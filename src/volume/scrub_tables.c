@@ -6,6 +6,9 @@
  *   rows     what they must be, as far as k sound leaves of a row are known; the others as
  *            they are now
  *
+ *   rescue   what somebody else says the payload was (a group of the outer code): for data
+ *            extents of a stripe that lost more than its rows can give
+ *
  * The second is how an extent comes back of which nothing is left. A table that was proved
  * makes its leaves known, and with these another extent's rows may be complete: so it is done
  * again until nothing new is learnt.
@@ -14,6 +17,7 @@
 
 #include "base/error.h"
 #include "volume/extent_table.h"
+#include "volume/leaf_repair.h"
 #include "volume/scrub_pages.h"
 #include "volume/scrub_rows.h"
 #include "volume/scrub_stripe.h"
@@ -95,6 +99,80 @@ static int describe_from_rows(struct scrub_stripe *stripe, struct error *err)
 	return r < 0 ? r : progress;
 }
 
+/* ---- from elsewhere ---- */
+
+#define RESCUE_LEAVES 16u /* that one task asks for */
+
+struct rescue_task {
+	struct task task;
+	struct scrub_stripe *stripe;
+	unsigned extent;
+	unsigned first; /* leaf */
+};
+
+/* A leaf that can't be had elsewhere may still be right on the medium. */
+static int run_rescue(struct task *task, unsigned worker, struct error *err)
+{
+	struct rescue_task *rescue = (struct rescue_task *)task;
+	const struct stripe_view view = scrub_task_view(rescue->stripe);
+	struct scrub_extent *known = &rescue->stripe->extents[rescue->extent];
+	autofree uint8_t *leaf = malloc(LEAF_SIZE);
+
+	(void)worker;
+	if (!leaf)
+		return error_set_errno(err, -ENOMEM, "leaf");
+	for (unsigned i = rescue->first;
+	     i < known->table->count && i < rescue->first + RESCUE_LEAVES; i++) {
+		if (scrub_stopped(rescue->stripe->scrub))
+			return scrub_interrupted(err);
+		known->table->entries[i] = known->medium[i];
+		if (leaf_rescue(&view, rescue->extent, i, leaf) == 0)
+			leaf_entry_fill(&known->table->entries[i], leaf,
+					entry_size(view.info, rescue->extent, i));
+	}
+	return 0;
+}
+
+/* All of the entries of data extent @extent; 1 if that is its table. */
+static int describe_from_rescue(struct scrub_stripe *stripe, unsigned extent,
+				struct error *err)
+{
+	const struct extent_table *table = stripe->extents[extent].table;
+	unsigned count = (table->count + RESCUE_LEAVES - 1) / RESCUE_LEAVES;
+	autofree struct rescue_task *tasks = calloc(count + 1, sizeof(*tasks));
+	int r;
+
+	if (!tasks)
+		return error_set_errno(err, -ENOMEM, "table");
+	for (unsigned i = 0; i < count; i++) {
+		tasks[i] = (struct rescue_task){
+			{ .run = run_rescue }, stripe, extent, i * RESCUE_LEAVES
+		};
+		pool_submit(stripe->scrub->options->pool, &stripe->group, &tasks[i].task);
+	}
+	r = task_group_wait(&stripe->group, err);
+	if (r < 0)
+		return r;
+	adopt_table(stripe, extent);
+	return table->verified;
+}
+
+static int describe_all_from_rescue(struct scrub_stripe *stripe, struct error *err)
+{
+	int progress = 0;
+
+	for (unsigned i = 0; i < stripe->view.info->data_count; i++) {
+		int r = 0;
+
+		if (!stripe->extents[i].table->verified)
+			r = describe_from_rescue(stripe, i, err);
+		if (r < 0)
+			return r;
+		progress |= r;
+	}
+	return progress;
+}
+
 int scrub_tables_recover(struct scrub_stripe *stripe, struct error *err)
 {
 	bool any = false;
@@ -111,5 +189,9 @@ int scrub_tables_recover(struct scrub_stripe *stripe, struct error *err)
 	do {
 		r = describe_from_rows(stripe, err);
 	} while (r > 0);
+	if (r == 0 && stripe->view.rescue)
+		r = describe_all_from_rescue(stripe, err);
+	while (r > 0)
+		r = describe_from_rows(stripe, err);
 	return r;
 }

@@ -99,8 +99,8 @@ void chain_image_expect_walk_back(struct image *image)
 	struct chain_visits visits = { image, chain_image_last(image), -1, 0 };
 	struct error error = { 0 };
 
-	if (chain_visit_back(image->backend, &image->volume, chain_image_visit, &visits,
-			     &error))
+	if (chain_visit_back(image->backend, &image->volume, NULL, chain_image_visit,
+			     &visits, &error))
 		fail_msg("%s", error.text);
 	assert_int_equal(visits.count, image->record_count);
 }
