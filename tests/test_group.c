@@ -213,6 +213,35 @@ static void bytes_of_a_shard_are_found_chunk_by_chunk(void **state)
 	group_done(&group);
 }
 
+static void places_in_the_log_are_found_back(void **state)
+{
+	struct group group = { .data = 1, .parity = 1, .size = SIZE };
+	const uint64_t offsets[] = { 0, 7, GROUP_CHUNK_SIZE, SIZE - 6, SIZE - 1 };
+	const uint64_t frame = GROUP_CHUNK_SIZE + 8;
+	uint64_t chunk;
+	uint32_t into, left;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(
+			group_add_chunk(&group, i * frame + (i < 2 ? 100 : 5000)), 0);
+	for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
+		uint64_t at = group_find(group.runs, 2, SIZE, offsets[i], &left);
+
+		assert_true(group_find_chunk(group.runs, 2, SIZE, at, &chunk, &into));
+		assert_int_equal(chunk * GROUP_CHUNK_SIZE + into - 8, offsets[i]);
+	}
+	assert_true(group_find_chunk(group.runs, 2, SIZE, 100 + frame, &chunk, &into));
+	assert_int_equal(chunk, 1);
+	assert_int_equal(into, 0); /* a header */
+	assert_false(group_find_chunk(group.runs, 2, SIZE, 99, &chunk, &into));
+	assert_false(
+		group_find_chunk(group.runs, 2, SIZE, 100 + 2 * frame, &chunk, &into));
+	assert_false(group_find_chunk(group.runs, 2, SIZE, group_log_end(&group), &chunk,
+				      &into));
+	group_done(&group);
+}
+
 static void a_record_carries_groups(void **state)
 {
 	struct group group = sample();
@@ -250,6 +279,7 @@ int main(void)
 		cmocka_unit_test(a_member_must_lie_within_its_stripes),
 		cmocka_unit_test(runs_must_be_all_of_the_shard),
 		cmocka_unit_test(bytes_of_a_shard_are_found_chunk_by_chunk),
+		cmocka_unit_test(places_in_the_log_are_found_back),
 		cmocka_unit_test(a_record_carries_groups),
 	};
 

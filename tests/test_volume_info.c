@@ -33,8 +33,14 @@ static void what_was_encoded_is_decoded(void **state)
 
 	(void)state;
 	fill(&info);
+	info.policy.burst = 1u << 30;
+	info.policy.burst_from = UINT64_C(35000000000);
+	info.policy.burst_data = 48;
 	assert_int_equal(volume_info_encode(&info, &json, NULL), 0);
 	assert_int_equal(volume_info_decode(json, strlen(json), &got, NULL), 0);
+	assert_int_equal(got.policy.burst, 1u << 30);
+	assert_int_equal(got.policy.burst_from, UINT64_C(35000000000));
+	assert_int_equal(got.policy.burst_data, 48);
 	assert_string_equal(got.label, info.label);
 	assert_int_equal(got.number, 2);
 	assert_int_equal(got.created.seconds, -5);

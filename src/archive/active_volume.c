@@ -229,6 +229,9 @@ static int fill_info(const struct active_volume *active, const struct hash *head
 	info->policy.data = writing->data;
 	info->policy.parity = writing->parity;
 	info->policy.spread = writing->config->parity.spread;
+	info->policy.burst = writing->config->parity.burst;
+	info->policy.burst_from = writing->config->parity.burst_from;
+	info->policy.burst_data = writing->config->parity.burst_data;
 	info->policy.outer_data = writing->config->volume.outer.data;
 	info->policy.outer_parity = writing->config->volume.outer.parity;
 	info->policy.copies = writing->config->volume.copies;

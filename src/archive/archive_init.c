@@ -359,6 +359,7 @@ static int format_places(const struct config *config, struct text *text)
 static int format_config(const struct config *config, struct text *text)
 {
 	char spread[SIZE_TEXT_MAX], frame[SIZE_TEXT_MAX], volume[SIZE_TEXT_MAX];
+	char burst[SIZE_TEXT_MAX], from[SIZE_TEXT_MAX];
 	char code[CONFIG_CODE_TEXT_MAX];
 	int r;
 
@@ -367,12 +368,15 @@ static int format_config(const struct config *config, struct text *text)
 		"# Settings of this archive. What is not set here has its default;\n"
 		"# all settings are explained in blockframe.toml(5).\n\n"
 		"[parity]\npolicy = \"%s\"\ndata = %" PRIu32 "\nparity = %" PRIu32
-		"\nspread = \"%s\"\n\n[compression]\nlevel = %" PRId32
+		"\nspread = \"%s\"\nburst = \"%s\"\nburst_from = \"%s\"\nburst_data = "
+		"%" PRIu32 "\n\n[compression]\nlevel = %" PRId32
 		"\nframe_size = \"%s\"\n\n[volume]\nmax_size = \"%s\"\n",
 		config->parity.policy == CONFIG_POLICY_TIERED ? "tiered" : "compact",
 		config->parity.data, config->parity.parity,
 		size_format_exact(config->parity.spread, spread),
-		config->compression.level,
+		size_format_exact(config->parity.burst, burst),
+		size_format_exact(config->parity.burst_from, from),
+		config->parity.burst_data, config->compression.level,
 		size_format_exact(config->compression.frame_size, frame),
 		size_format_exact(config->volume.max_size, volume));
 	if (r == 0 && config->volume.outer.data > 0)

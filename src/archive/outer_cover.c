@@ -4,6 +4,7 @@
  */
 #include "archive/outer_cover.h"
 
+#include "archive/burst_cover.h"
 #include "archive/volume_list.h"
 #include "base/error.h"
 
@@ -82,9 +83,8 @@ static int join_member(void *context, const struct hash *id, uint64_t log_start,
 	return 0;
 }
 
-/* Where the log ends: behind the last record's own stripe. */
-static int find_end(struct catalog *catalog, const struct volume_row *row,
-		    uint64_t *end_out, struct error *err)
+int outer_log_end(struct catalog *catalog, const struct volume_row *row,
+		  uint64_t *end_out, struct error *err)
 {
 	struct stripe_info own = { 0 };
 	int r;
@@ -108,7 +108,7 @@ bool outer_is_cut(struct catalog *catalog, const struct volume_row *row)
 	uint64_t end = 0;
 	int r;
 
-	r = find_end(catalog, row, &end, NULL);
+	r = outer_log_end(catalog, row, &end, NULL);
 	if (r == 0)
 		r = catalog_find_stripe(catalog, &row->uuid, end, &behind, NULL);
 	stripe_info_done(&behind);
@@ -127,7 +127,7 @@ int outer_cover_get(struct catalog *catalog, const struct volume_row *row,
 			     .err = err };
 	int r;
 
-	r = find_end(catalog, row, &join.cover.end, err);
+	r = outer_log_end(catalog, row, &join.cover.end, err);
 	if (r == 0)
 		r = catalog_visit_members(catalog, &row->uuid, join_member, &join, err);
 	if (r < 0)
@@ -150,6 +150,8 @@ static int count_group(void *context, const struct group_place *group)
 {
 	struct count *count = context;
 
+	if (burst_is_group(group))
+		return 0; /* that is another promise: burst_cover.h */
 	for (size_t i = 0; i < group->shard_count; i++)
 		if (!group->shards[i].runs && group->shards[i].retired)
 			return 0; /* given up: its other members go into new groups */

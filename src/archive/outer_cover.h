@@ -20,6 +20,10 @@ struct outer_cover {
  * volume, and as many parity shards are there. */
 bool outer_is_complete(const struct group_place *group, unsigned parity);
 
+/* Where the log of @row's volume ends: behind the last record's own stripe. */
+int outer_log_end(struct catalog *catalog, const struct volume_row *row,
+		  uint64_t *end_out, struct error *err);
+
 /* Whether groups tell of stripes behind the last record of @row's volume: it was made again, and
  * not all of it was in groups. What is appended would take the places of these stripes in
  * the log, so nothing may be. Also true if the catalog can't tell. */

@@ -94,17 +94,16 @@ static int begin_volume(struct outer_lanes *lanes, unsigned lane,
 }
 
 static int open_volume(struct outer_lanes *lanes, unsigned lane,
-		       const struct volume_choice *choice, struct error *err)
+		       const struct volume_row *row, struct error *err)
 {
 	autofree char *file = NULL;
 	int r;
 
-	r = volume_set_find_file(archive_volumes(lanes->archive), &choice->row.uuid,
-				 &file, err);
+	r = volume_set_find_file(archive_volumes(lanes->archive), &row->uuid, &file, err);
 	if (r < 0)
 		return r;
-	return active_volume_open(&lanes->writing, &choice->row, file,
-				  &lanes->active[lane], err);
+	lanes->writing.budget = lanes->budgets[lane];
+	return active_volume_open(&lanes->writing, row, file, &lanes->active[lane], err);
 }
 
 /* Put a volume into @lane that is in no other one, and not to be avoided. */
@@ -127,21 +126,18 @@ static int fill_lane(struct outer_lanes *lanes, unsigned lane, struct error *err
 	if (r < 0)
 		return r;
 	lanes->writing.budget = lanes->budgets[lane];
-	return choice.found ? open_volume(lanes, lane, &choice, err)
+	return choice.found ? open_volume(lanes, lane, &choice.row, err)
 			    : begin_volume(lanes, lane, &choice, err);
 }
 
-int outer_lanes_open(struct archive *archive, unsigned count, const struct uuid *avoid,
-		     size_t avoid_count, struct outer_lanes *lanes_out, struct error *err)
+static int lanes_init(struct archive *archive, unsigned count, enum volume_role role,
+		      struct outer_lanes *lanes, struct error *err)
 {
 	const struct config *config = archive_config(archive);
-	int r;
 
-	*lanes_out = (struct outer_lanes){
+	*lanes = (struct outer_lanes){
 		.archive = archive,
 		.count = count,
-		.avoid = avoid,
-		.avoid_count = avoid_count,
 		.writing = {
 			.places = archive_places(archive),
 			.config = config,
@@ -149,20 +145,37 @@ int outer_lanes_open(struct archive *archive, unsigned count, const struct uuid 
 			.catalog = archive_catalog(archive),
 			.data = config->parity.data,
 			.parity = config->parity.parity,
-			.role = VOLUME_PARITY,
+			.role = role,
 		},
 	};
-	archive_id(archive, &lanes_out->writing.archive_id);
-	r = reserve_memory(lanes_out, err);
+	archive_id(archive, &lanes->writing.archive_id);
+	return reserve_memory(lanes, err);
+}
+
+int outer_lanes_open(struct archive *archive, unsigned count, const struct uuid *avoid,
+		     size_t avoid_count, struct outer_lanes *lanes_out, struct error *err)
+{
+	int r;
+
+	r = lanes_init(archive, count, VOLUME_PARITY, lanes_out, err);
+	lanes_out->avoid = avoid;
+	lanes_out->avoid_count = avoid_count;
 	for (unsigned i = 0; i < count && r == 0; i++)
 		r = fill_lane(lanes_out, i, err);
 	return r;
 }
 
+int outer_lanes_open_own(struct archive *archive, const struct volume_row *row,
+			 struct outer_lanes *lanes_out, struct error *err)
+{
+	int r = lanes_init(archive, 1, VOLUME_DATA, lanes_out, err);
+
+	return r < 0 ? r : open_volume(lanes_out, 0, row, err);
+}
+
 /* ---- room ---- */
 
-/* Bytes of a shard that surely fit into @lane, with what is listed of it. */
-static uint64_t shard_room(const struct outer_lanes *lanes, unsigned lane)
+uint64_t outer_lanes_room(const struct outer_lanes *lanes, unsigned lane)
 {
 	unsigned copies = lanes->writing.parity < 2 ? 3 : lanes->writing.parity + 1;
 	uint64_t entry = (uint64_t)GROUP_ENTRY_MAX * copies * 2;
@@ -188,14 +201,14 @@ int outer_lanes_make_room(struct outer_lanes *lanes, uint64_t size, uint64_t *si
 	uint64_t least = size;
 
 	for (unsigned i = 0; i < lanes->count; i++) {
-		uint64_t room = shard_room(lanes, i);
+		uint64_t room = outer_lanes_room(lanes, i);
 		int r;
 
 		while (room < size && !lanes->active[i]->fresh) {
 			r = next_volume(lanes, i, err);
 			if (r < 0)
 				return r;
-			room = shard_room(lanes, i);
+			room = outer_lanes_room(lanes, i);
 		}
 		if (room < least)
 			least = room;

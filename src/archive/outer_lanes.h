@@ -27,6 +27,14 @@ int outer_lanes_open(struct archive *archive, unsigned count, const struct uuid 
 		     size_t avoid_count, struct outer_lanes *lanes_out,
 		     struct error *err);
 
+/* The one lane is the data volume @row, which is open and not retired: parity of groups within
+ * it. Release likewise. */
+int outer_lanes_open_own(struct archive *archive, const struct volume_row *row,
+			 struct outer_lanes *lanes_out, struct error *err);
+
+/* Bytes of a shard that surely fit into @lane, with what is listed of it. */
+uint64_t outer_lanes_room(const struct outer_lanes *lanes, unsigned lane);
+
 /* Have room for a shard of @size bytes in every lane, going on in new volumes where needed;
  * *size_out is less where even those don't take so much. */
 int outer_lanes_make_room(struct outer_lanes *lanes, uint64_t size, uint64_t *size_out,

@@ -196,9 +196,8 @@ static int add_stripe(struct group_member *member, struct stripe_info *stripe)
 	return 0;
 }
 
-/* Find the stripes of the member, or of as much of it as @limit bytes of entry hold. */
-static int fill_member(struct catalog *catalog, size_t limit, struct group_member *member,
-		       struct error *err)
+int outer_plan_fill(struct catalog *catalog, size_t limit, struct group_member *member,
+		    struct error *err)
 {
 	uint64_t end = member->log_start + member->log_size;
 	uint64_t next = member->log_start;
@@ -240,11 +239,11 @@ static void set_size(struct group *group)
 			group->size = group->members[i].log_size;
 }
 
-static size_t member_limit(unsigned data)
+size_t outer_plan_limit(unsigned count)
 {
 	return (GROUP_ENTRY_MAX - sizeof(struct group_wire) -
 		OUTER_ENTRY_RUNS * sizeof(struct group_run_wire)) /
-	       data;
+	       count;
 }
 
 static int make_members(struct catalog *catalog, const struct gap *gaps, size_t count,
@@ -261,7 +260,7 @@ static int make_members(struct catalog *catalog, const struct gap *gaps, size_t 
 		member->volume = gaps[i].volume;
 		member->log_start = gaps[i].start;
 		member->log_size = size;
-		r = fill_member(catalog, member_limit(group->data), member, err);
+		r = outer_plan_fill(catalog, outer_plan_limit(group->data), member, err);
 	}
 	set_size(group);
 	return r;
@@ -309,7 +308,7 @@ static int copy_members(struct catalog *catalog, const struct group_place *place
 		member->volume = shard->volume;
 		member->log_start = shard->log_start;
 		member->log_size = shard->log_size;
-		r = fill_member(catalog, SIZE_MAX, member, err);
+		r = outer_plan_fill(catalog, SIZE_MAX, member, err);
 	}
 	set_size(group);
 	return r;

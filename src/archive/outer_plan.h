@@ -44,6 +44,14 @@ int outer_plan_exclude(struct outer_plan *plan, const struct uuid *volume, uint6
 void outer_plan_left(const struct outer_plan *plan, uint64_t *sum_out,
 		     uint64_t *most_out);
 
+/* Bytes of an entry that each of @count members may take. */
+size_t outer_plan_limit(unsigned count);
+
+/* Find the stripes of @member, or of as much of it as @limit bytes of an entry hold: then its
+ * log_size becomes less. */
+int outer_plan_fill(struct catalog *catalog, size_t limit, struct group_member *member,
+		    struct error *err);
+
 /* The members of a group that exists, as outer_plan_next() gives them, with the same id. */
 int outer_plan_again(struct catalog *catalog, const struct group_place *place,
 		     struct group *group_out, struct error *err);

@@ -3,6 +3,8 @@
  * The members come first, then as many parity shards as there are members missing. A member
  * that ends before the range counts as zeroes there and is not read at all.
  *
+ * Parity that is lost is made again in the same way, with the headers of its frames.
+ *
  * The work is cut into pieces that are small enough for the memory that is left. What could
  * not be read for one piece is tried again for the next: leaves are lost one by one.
  */
@@ -14,6 +16,7 @@
 #include "base/hex.h"
 #include "catalog/groups.h"
 #include "chunker/parity.h"
+#include "chunker/skippable.h"
 
 #include <string.h>
 
@@ -193,15 +196,14 @@ static int solve_piece(struct solver *solver, uint64_t offset, uint8_t *data, si
 			     &data, err);
 }
 
-/* All of @size bytes at @log_offset, which the wanted member holds. */
+/* All of @size bytes at @offset of the wanted shard. */
 static int solve(struct volume_set *set, const struct group_place *group,
-		 const struct group_shard *wanted, uint64_t log_offset, uint8_t *data,
+		 const struct group_shard *wanted, uint64_t offset, uint8_t *data,
 		 size_t size, struct error *err)
 {
 	autosolver struct solver solver = { .set = set,
 					    .group = group,
 					    .wanted = wanted };
-	uint64_t offset = log_offset - wanted->log_start;
 	int r;
 
 	r = solver_init(&solver, err);
@@ -216,14 +218,43 @@ static int solve(struct volume_set *set, const struct group_place *group,
 	return r;
 }
 
-static const struct group_shard *find_member(const struct group_place *group,
-					     const struct uuid *volume,
-					     uint64_t log_offset)
+/* As much of @size bytes at @log_offset as one frame of the wanted parity has of its header, or
+ * else of its chunk; *size_out bytes. */
+static int solve_frame(struct volume_set *set, const struct group_place *group,
+		       const struct group_shard *wanted, uint64_t log_offset,
+		       uint8_t *data, size_t size, size_t *size_out, struct error *err)
+{
+	uint8_t header[SKIPPABLE_HEADER_SIZE];
+	uint64_t chunk;
+	uint32_t into, end;
+
+	if (!group_find_chunk(wanted->runs, wanted->run_count, group->size, log_offset,
+			      &chunk, &into))
+		return error_set(err, -ENOENT, "a record between parity");
+	end = into < sizeof(header)
+		      ? sizeof(header)
+		      : sizeof(header) + group_chunk_size(group->size, chunk);
+	*size_out = end - into < size ? end - into : size;
+	skippable_put(header, SKIPPABLE_OUTER_PARITY,
+		      group_chunk_size(group->size, chunk));
+	if (into < sizeof(header)) {
+		memcpy(data, header + into, *size_out);
+		return 0;
+	}
+	return solve(set, group, wanted,
+		     chunk * GROUP_CHUNK_SIZE + into - (uint32_t)sizeof(header), data,
+		     *size_out, err);
+}
+
+static const struct group_shard *find_shard(const struct group_place *group, bool parity,
+					    const struct uuid *volume,
+					    uint64_t log_offset)
 {
 	for (size_t i = 0; i < group->shard_count; i++) {
 		const struct group_shard *shard = &group->shards[i];
 
-		if (!shard->runs && memcmp(&shard->volume, volume, UUID_SIZE) == 0 &&
+		if (!shard->runs == !parity &&
+		    memcmp(&shard->volume, volume, UUID_SIZE) == 0 &&
 		    log_offset >= shard->log_start &&
 		    log_offset - shard->log_start < shard->log_size)
 			return shard;
@@ -231,61 +262,88 @@ static const struct group_shard *find_member(const struct group_place *group,
 	return NULL;
 }
 
-/* As much of the range as the member of one group holds; *size_out bytes. 0, CATALOG_END if
+/* What is wanted of a log. */
+struct wish {
+	struct volume_set *set;
+	const struct uuid *volume;
+	uint64_t log_offset;
+	uint8_t *data;
+	size_t size;
+};
+
+/* As much of the range as the shard of one group holds; *size_out bytes. 0, CATALOG_END if
  * there is no such group. *size_out stays 0 if the catalog failed, and not the group. */
-static int read_group(struct volume_set *set, const struct uuid *volume, unsigned nth,
-		      uint64_t log_offset, uint8_t *data, size_t size, size_t *size_out,
-		      struct error *err)
+static int read_group(const struct wish *wish, bool parity, unsigned nth,
+		      size_t *size_out, struct error *err)
 {
 	struct group_place group = { 0 };
 	const struct group_shard *wanted;
 	uint64_t left;
 	int r;
 
-	r = volume_set_find_group(set, volume, log_offset, nth, &group, err);
+	r = (parity ? volume_set_find_parity : volume_set_find_group)(
+		wish->set, wish->volume, wish->log_offset, nth, &group, err);
 	if (r != 0)
 		return r;
-	wanted = find_member(&group, volume, log_offset);
-	if (wanted) {
-		left = wanted->log_start + wanted->log_size - log_offset;
-		*size_out = left < size ? (size_t)left : size;
-		r = solve(set, &group, wanted, log_offset, data, *size_out, err);
-	} else {
+	wanted = find_shard(&group, parity, wish->volume, wish->log_offset);
+	if (!wanted) {
 		r = error_set(err, -EBADMSG, "the catalog is damaged: a group");
+	} else if (parity) {
+		r = solve_frame(wish->set, &group, wanted, wish->log_offset, wish->data,
+				wish->size, size_out, err);
+	} else {
+		left = wanted->log_start + wanted->log_size - wish->log_offset;
+		*size_out = left < wish->size ? (size_t)left : wish->size;
+		r = solve(wish->set, &group, wanted, wish->log_offset - wanted->log_start,
+			  wish->data, *size_out, err);
 	}
 	group_place_done(&group);
 	return r;
 }
 
-int outer_read(struct volume_set *set, const struct uuid *volume, uint64_t log_offset,
-	       void *data, size_t size, struct error *err)
+/* From the first group that can give it: of those that have it in a member, or as parity. */
+static int read_some(const struct wish *wish, bool parity, size_t *size_out,
+		     struct error *err)
 {
-	uint8_t *out = data;
-	unsigned nth = 0;
-	int failed = 0;
+	int failed = -ENOENT;
 
-	while (size > 0) {
+	for (unsigned nth = 0;; nth++) {
 		struct error why = { 0 };
 		size_t part = 0;
-		int r = read_group(set, volume, nth, log_offset, out, size, &part, &why);
+		int r = read_group(wish, parity, nth, &part, &why);
 
 		if (r == CATALOG_END && nth == 0)
 			return error_set(err, -ENOENT, "it is in no group");
 		if (r == CATALOG_END)
 			return failed; /* with the last group's text */
-		if (r < 0) {
-			failed = r;
-			if (err)
-				*err = why;
-			if (r == -ENOMEM || part == 0)
-				return r; /* the catalog would fail for ever */
-			nth++;
-			continue;
+		if (r == 0) {
+			*size_out = part;
+			return 0;
 		}
-		out += part;
-		log_offset += part;
-		size -= part;
-		nth = 0;
+		failed = r;
+		if (err)
+			*err = why;
+		if (r == -ENOMEM || (part == 0 && r != -ENOENT))
+			return r; /* the catalog would fail for ever */
+	}
+}
+
+int outer_read(struct volume_set *set, const struct uuid *volume, uint64_t log_offset,
+	       void *data, size_t size, struct error *err)
+{
+	struct wish wish = { set, volume, log_offset, data, size };
+
+	while (wish.size > 0) {
+		size_t part = 0;
+		int r = read_some(&wish, false, &part, err);
+
+		if (r == -ENOENT)
+			r = read_some(&wish, true, &part, err);
+		if (r < 0)
+			return r;
+		wish.data += part;
+		wish.log_offset += part;
+		wish.size -= part;
 	}
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* Bytes of a log that its own volume can't give, from the group of the outer code that holds
- * them. Any thread.
+ * them: data of a member, or parity, frames and all. Any thread.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* First what is half done, then what is new. Each group is one transaction of the catalog;
+/* First within each volume (burst_protect.c), then over the set: first what is half done, then
+ * what is new. Each group is one transaction of the catalog;
  * the lanes stay open from one group to the next.
  *
  * A shard is missing where no volume is known that holds it, or only one that is retired or that
@@ -17,7 +18,6 @@
 #include "archive/volume_set.h"
 #include "base/clock.h"
 #include "base/config.h"
-#include "base/crash_point.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -158,33 +158,6 @@ static int complete_group(struct protect *protect, const struct hash *id,
 	return r;
 }
 
-/* ---- transactions ---- */
-
-static int finish(struct protect *protect, int r, struct error *err)
-{
-	struct catalog *catalog = archive_catalog(protect->archive);
-
-	if (r ==
-	    -EBADMSG) { /* the next group goes on behind what was appended to the lanes */
-		int committed = catalog_commit(catalog, NULL);
-
-		return committed < 0 ? committed : r;
-	}
-	if (r < 0) {
-		catalog_rollback(catalog);
-		return r;
-	}
-	crash_point("archive.protect.listed");
-	return catalog_commit(catalog, err);
-}
-
-static void leave_out(struct protect *protect, const struct error *why)
-{
-	if (!protect->unreadable && protect->left_out == 0)
-		protect->why = *why;
-	protect->unreadable = true;
-}
-
 static int complete_groups(struct protect *protect, struct error *err)
 {
 	struct catalog *catalog = archive_catalog(protect->archive);
@@ -198,15 +171,15 @@ static int complete_groups(struct protect *protect, struct error *err)
 		r = catalog_begin(catalog, err);
 		if (r < 0)
 			break;
-		r = finish(protect, complete_group(protect, &unfinished.ids[i], &why),
-			   &why);
+		r = protect_finish(
+			protect, complete_group(protect, &unfinished.ids[i], &why), &why);
 		if (r == -ENOMEDIUM && !protect->options->lost) {
 			log_warn("a group can't get its missing parity now: %s",
 				 why.text);
 			r = 0;
 		}
 		if (r == -EBADMSG) {
-			leave_out(protect, &why);
+			protect_leave_out(protect, &why);
 			r = 0;
 		}
 		if (r < 0 && err)
@@ -255,7 +228,7 @@ static int leave_out_bad(struct protect *protect, struct outer_plan *plan,
 	int r = protect_probe(protect, plan, group, false, &count, err);
 
 	if (r == 0 && count == 0) {
-		leave_out(protect, why);
+		protect_leave_out(protect, why);
 		outer_plan_take(plan, group);
 	}
 	return r;
@@ -270,7 +243,8 @@ static int make_group(struct protect *protect, struct outer_plan *plan,
 
 	r = catalog_begin(archive_catalog(protect->archive), &why);
 	if (r == 0)
-		r = finish(protect, add_group(protect, plan, lanes, group, &why), &why);
+		r = protect_finish(protect, add_group(protect, plan, lanes, group, &why),
+				   &why);
 	if (r == -EBADMSG && group->member_count > 0)
 		return leave_out_bad(protect, plan, group, &why, err);
 	if (r == 0)
@@ -335,11 +309,12 @@ static int new_plan(struct protect *protect, struct outer_plan **plan_out,
 			      archive_volumes(protect->archive), &options, plan_out, err);
 }
 
-static int run(struct protect *protect, struct error *err)
+/* Over the volumes of the set. */
+static int protect_set(struct protect *protect, struct error *err)
 {
 	const struct config_code *code = &archive_config(protect->archive)->volume.outer;
 	autoptr(outer_plan) plan = NULL;
-	uint64_t most;
+	uint64_t sum, most;
 	int r = 0;
 
 	if (!protect->options->dry_run)
@@ -348,14 +323,49 @@ static int run(struct protect *protect, struct error *err)
 		r = new_plan(protect, &plan, err);
 	if (r < 0)
 		return r;
-	outer_plan_left(plan, &protect->total, &most);
+	outer_plan_left(plan, &sum, &most);
 	if (protect->options->dry_run) {
-		protect->report.read = protect->total;
-		protect->report.written = estimate(code, protect->total, most);
+		protect->report.read += sum;
+		protect->report.written += estimate(code, sum, most);
 		return 0;
 	}
-	protect->total += protect->report.read;
-	r = make_groups(protect, plan, err);
+	protect->total = protect->report.read + sum;
+	return make_groups(protect, plan, err);
+}
+
+/* Within volumes. */
+static int protect_volumes(struct protect *protect, const struct burst_totals *totals,
+			   struct error *err)
+{
+	if (protect->options->lost)
+		return 0;
+	if (protect->options->dry_run) {
+		protect->report.read += totals->due;
+		protect->report.written += totals->parity;
+		return 0;
+	}
+	protect->total = totals->due;
+	return burst_protect(protect, err);
+}
+
+static bool wants_set(const struct protect *protect)
+{
+	const struct config *config = archive_config(protect->archive);
+
+	return config->volume.outer.data > 0 &&
+	       (!protect->options->automatic ||
+		config->volume.protect == CONFIG_PROTECT_COMMIT);
+}
+
+/* What is appended to volumes is theirs to lose like the rest, so the set comes last. */
+static int run(struct protect *protect, const struct burst_totals *totals,
+	       struct error *err)
+{
+	int r;
+
+	r = protect_volumes(protect, totals, err);
+	if (r == 0 && wants_set(protect))
+		r = protect_set(protect, err);
 	if (r == 0 && (protect->unreadable || protect->left_out > 0))
 		r = error_set(err, -EBADMSG,
 			      "left out what can't be read, %" PRIu64
@@ -365,26 +375,42 @@ static int run(struct protect *protect, struct error *err)
 	return r;
 }
 
+static int check_code(const struct config *config, const struct protect_options *options,
+		      const struct burst_totals *totals, struct error *err)
+{
+	if (config->volume.outer.data > 0 || options->automatic ||
+	    totals->covered + totals->due > 0)
+		return 0;
+	return error_set(err, -EINVAL,
+			 "no outer code is set: [volume] outer = \"4+2\" makes "
+			 "any 2 volumes of each 6 expendable");
+}
+
 int protect_run(struct archive *archive, const struct protect_options *options,
 		struct protect_report *report_out, struct error *err)
 {
-	const struct config_code *code = &archive_config(archive)->volume.outer;
+	const struct config *config = archive_config(archive);
+	unsigned parity = config->volume.outer.data ? config->volume.outer.parity : 1;
 	struct protect protect = { .archive = archive, .options = options };
 	struct catalog *catalog = archive_catalog(archive);
+	struct burst_totals totals;
 	int r;
 
-	if (code->data == 0)
-		return error_set(err, -EINVAL,
-				 "no outer code is set: [volume] outer = \"4+2\" makes "
-				 "any 2 volumes of each 6 expendable");
-	protect.started = clock_monotonic_ns();
-	r = outer_totals_get(catalog, code->parity, &protect.report.before, err);
+	r = burst_totals_get(catalog, config, &totals, err);
 	if (r == 0)
-		r = run(&protect, err);
+		r = check_code(config, options, &totals, err);
+	if (r < 0 || (options->automatic && totals.due == 0 && !wants_set(&protect)))
+		return r;
+	protect.started = clock_monotonic_ns();
+	r = outer_totals_get(catalog, parity, &protect.report.before, err);
+	if (r == 0)
+		r = run(&protect, &totals, err);
 	protect.report.stopped = r == -EINTR;
 	if (r < 0 && r != -EINTR)
 		return r;
-	r = outer_totals_get(catalog, code->parity, &protect.report.after, err);
+	r = outer_totals_get(catalog, parity, &protect.report.after, err);
+	if (r == 0)
+		r = burst_totals_get(catalog, config, &protect.report.burst, err);
 	if (r < 0)
 		return r;
 	protect.report.elapsed = clock_monotonic_ns() - protect.started;

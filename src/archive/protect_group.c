@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/crash_point.h"
 #include "base/error.h"
+#include "catalog/catalog.h"
 
 #include <string.h>
 #include <time.h>
@@ -68,6 +69,30 @@ static void tell_progress(const struct protect *protect)
 
 	if (options->progress)
 		options->progress(options->context, protect->report.read, protect->total);
+}
+
+void protect_leave_out(struct protect *protect, const struct error *why)
+{
+	if (!protect->unreadable && protect->left_out == 0)
+		protect->why = *why;
+	protect->unreadable = true;
+}
+
+int protect_finish(struct protect *protect, int r, struct error *err)
+{
+	struct catalog *catalog = archive_catalog(protect->archive);
+
+	if (r == -EBADMSG) {
+		int committed = catalog_commit(catalog, NULL);
+
+		return committed < 0 ? committed : r;
+	}
+	if (r < 0) {
+		catalog_rollback(catalog);
+		return r;
+	}
+	crash_point("archive.protect.listed");
+	return catalog_commit(catalog, err);
 }
 
 static int append_window(struct outer_lanes *lanes, const struct group *group,

@@ -19,6 +19,14 @@ struct protect {
 
 bool protect_is_stopped(const struct protect *protect);
 
+/* End the transaction of one group, whose making gave @r; returns what remains of it. After
+ * -EBADMSG, of a member that can't be read, what was appended is kept: the next group goes on
+ * behind it. */
+int protect_finish(struct protect *protect, int r, struct error *err);
+
+/* Note that a group can't be made, and the reason. */
+void protect_leave_out(struct protect *protect, const struct error *why);
+
 /* Append the shards @numbers of @group, which has members, to the lanes, one to each, and list
  * them. In the catalog's transaction. -EINTR if it was stopped: then nothing is listed. */
 int protect_group(struct protect *protect, struct outer_lanes *lanes,

@@ -118,7 +118,7 @@ static void judge(struct safety *safety)
 	} else if (safety->unverified > 0 || any_old(safety)) {
 		safety->verdict = SAFETY_DUE;
 		safety->advice = "health --due";
-	} else if (lacks_groups(safety)) {
+	} else if (lacks_groups(safety) || safety->burst.due > 0) {
 		safety->verdict = SAFETY_DUE;
 		safety->advice = "volume protect";
 	} else if (safety->away > 0) {
@@ -130,7 +130,16 @@ static void judge(struct safety *safety)
 static int get_outer(struct archive *archive, struct catalog *catalog,
 		     struct safety *safety, struct error *err)
 {
-	safety->code = archive_config(archive)->volume.outer;
+	const struct config *config = archive_config(archive);
+	int r;
+
+	safety->burst_size = config->parity.burst;
+	if (safety->burst_size > 0) {
+		r = burst_totals_get(catalog, config, &safety->burst, err);
+		if (r < 0)
+			return r;
+	}
+	safety->code = config->volume.outer;
 	return outer_totals_get(catalog, safety->code.data > 0 ? safety->code.parity : 1,
 				&safety->outer, err);
 }

@@ -3,6 +3,7 @@
 /* Whether an archive's data is safe, as far as the ledger knows: what `status` and a server's
  * page show. Reads no volume. One thread at a time with the catalog.
  */
+#include "archive/burst_protect.h"
 #include "archive/copies.h"
 #include "archive/outer_cover.h"
 #include "base/config.h"
@@ -48,6 +49,8 @@ struct safety {
 	unsigned margin; /* extents that every verified stripe can still lose; UINT_MAX */
 	struct config_code code;   /* the outer code; .data 0: none */
 	struct outer_totals outer; /* what it protects; all is unprotected without */
+	uint64_t burst_size;       /* [parity] burst, bytes; 0: none */
+	struct burst_totals burst; /* what survives one within its volume */
 	bool any_run;
 	struct ledger_run run; /* the last one */
 	enum safety_verdict verdict;

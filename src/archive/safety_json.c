@@ -75,6 +75,16 @@ static void add_outer(struct json *json, const struct safety *safety)
 	(void)json_add_u64(json, "groups_incomplete", safety->outer.incomplete);
 }
 
+static void add_burst(struct json *json, const struct safety *safety)
+{
+	if (safety->burst_size == 0)
+		return;
+	(void)json_add_u64(json, "burst", safety->burst_size);
+	(void)json_add_u64(json, "protected_against_burst", safety->burst.covered);
+	(void)json_add_u64(json, "unprotected_against_burst", safety->burst.uncovered);
+	(void)json_add_u64(json, "burst_due", safety->burst.due);
+}
+
 static void add_copies(struct json *json, const struct safety *safety)
 {
 	(void)json_add_u32(json, "copies", safety->copies);
@@ -93,6 +103,7 @@ void safety_add_json(const struct safety *safety, struct json *json)
 		(void)json_add_string(json, "next", safety->advice);
 	(void)json_add_u64(json, "payload", safety->payload);
 	add_outer(json, safety);
+	add_burst(json, safety);
 	add_copies(json, safety);
 	(void)json_add_u32(json, "due_after_days", safety->due_days);
 	(void)json_add_u64(json, "stripes", safety->stripes);

@@ -65,6 +65,11 @@ static void write_policy(struct json_writer *writer, const struct volume_info *i
 	json_write_u32(writer, "data", info->policy.data);
 	json_write_u32(writer, "parity", info->policy.parity);
 	json_write_u64(writer, "spread", info->policy.spread);
+	if (info->policy.burst > 0) {
+		json_write_u64(writer, "burst", info->policy.burst);
+		json_write_u64(writer, "burst_from", info->policy.burst_from);
+		json_write_u32(writer, "burst_data", info->policy.burst_data);
+	}
 	if (info->policy.outer_data > 0) {
 		json_write_u32(writer, "outer_data", info->policy.outer_data);
 		json_write_u32(writer, "outer_parity", info->policy.outer_parity);
@@ -202,6 +207,18 @@ static int decode_copies(const struct json *policy, struct volume_info *info,
 		     : json_get_u32(policy, "min_copies", &info->policy.min_copies, err);
 }
 
+static int decode_burst(const struct json *policy, struct volume_info *info,
+			struct error *err)
+{
+	int r;
+
+	r = json_get_u64(policy, "burst", &info->policy.burst, err);
+	if (r == 0)
+		r = json_get_u64(policy, "burst_from", &info->policy.burst_from, err);
+	return r < 0 ? r
+		     : json_get_u32(policy, "burst_data", &info->policy.burst_data, err);
+}
+
 static int decode_policy(const struct json *json, struct volume_info *info,
 			 struct error *err)
 {
@@ -228,6 +245,8 @@ static int decode_policy(const struct json *json, struct volume_info *info,
 	info->policy.copies = 1;
 	if (r == 0 && json_has(policy, "copies"))
 		r = decode_copies(policy, info, err);
+	if (r == 0 && json_has(policy, "burst"))
+		r = decode_burst(policy, info, err);
 	if (r < 0 || !json_has(policy, "outer_data"))
 		return r;
 	r = json_get_u32(policy, "outer_data", &info->policy.outer_data, err);

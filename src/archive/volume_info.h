@@ -35,11 +35,14 @@ struct volume_info {
 	size_t member_count;
 	struct {
 		bool tiered;
-		uint32_t data;                     /* k */
-		uint32_t parity;                   /* m */
-		uint64_t spread;                   /* bytes */
-		uint32_t copies;                   /* of everything; 1 if not said */
-		uint32_t min_copies;               /* 0: all of them */
+		uint32_t data;       /* k */
+		uint32_t parity;     /* m */
+		uint64_t spread;     /* bytes */
+		uint64_t burst;      /* that a volume is to survive, bytes; 0: none */
+		uint64_t burst_from; /* bytes */
+		uint32_t burst_data; /* members of a group within a volume */
+		uint32_t copies;     /* of everything; 1 if not said */
+		uint32_t min_copies; /* 0: all of them */
 		uint32_t outer_data, outer_parity; /* the outer code; 0: none */
 	} policy;
 	struct hash head; /* the last one when the volume was begun; zero: none */

@@ -163,6 +163,14 @@ int volume_set_find_group(struct volume_set *set, const struct uuid *volume,
 	return catalog_find_group(set->catalog, volume, log_offset, nth, group_out, err);
 }
 
+int volume_set_find_parity(struct volume_set *set, const struct uuid *volume,
+			   uint64_t log_offset, unsigned nth,
+			   struct group_place *group_out, struct error *err)
+{
+	mutex_scope(&set->catalog_mutex);
+	return catalog_find_parity(set->catalog, volume, log_offset, nth, group_out, err);
+}
+
 int volume_set_find_stripe(struct volume_set *set, const struct uuid *volume,
 			   uint64_t log_offset, struct stripe_info *stripe_out,
 			   struct error *err)

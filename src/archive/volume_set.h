@@ -69,7 +69,10 @@ int volume_set_find_page(struct volume_set *set, const struct hash *hash, unsign
 			 struct page_place *place_out, struct uuid *volume_out,
 			 struct error *err);
 
-/* As catalog_find_group(). */
+/* As catalog_find_group() and catalog_find_parity(). */
+int volume_set_find_parity(struct volume_set *set, const struct uuid *volume,
+			   uint64_t log_offset, unsigned nth,
+			   struct group_place *group_out, struct error *err);
 int volume_set_find_group(struct volume_set *set, const struct uuid *volume,
 			  uint64_t log_offset, unsigned nth,
 			  struct group_place *group_out, struct error *err);

@@ -74,6 +74,9 @@ struct config {
 		uint32_t data;   /* extents */
 		uint32_t parity; /* extents */
 		uint64_t spread;
+		uint64_t burst;      /* in one volume, to be survived; 0: none */
+		uint64_t burst_from; /* bytes of a volume without that parity */
+		uint32_t burst_data; /* members of a group within a volume */
 	} parity;
 	struct {
 		int32_t level;

@@ -237,6 +237,33 @@ const struct config_key config_keys[] = {
 			"scratch does not hit two. Gaps are holes on image files.",
 	},
 	{
+		FIELD(parity, burst),
+		.type = CONFIG_SIZE,
+		.max = TIB,
+		.fallback = "1GiB",
+		.help = "Longest burst, like the loss of a whole stripe, that a large "
+			"volume is to survive by\n"
+			"parity over stripes that lie so far apart; 0: none.",
+	},
+	{
+		FIELD(parity, burst_from),
+		.type = CONFIG_SIZE,
+		.min = 1,
+		.max = INT64_MAX,
+		.fallback = "35GB",
+		.help = "A volume gets that parity at the end of the commit after which "
+			"so much of it has none.",
+	},
+	{
+		FIELD(parity, burst_data),
+		.type = CONFIG_U32,
+		.min = 2,
+		.max = CONFIG_CODE_DATA_MAX,
+		.fallback = "48",
+		.help = "How many stripes, at most, share it: it takes one part in so "
+			"many.",
+	},
+	{
 		FIELD(compression, level),
 		.type = CONFIG_I32,
 		.min = -7,

@@ -25,6 +25,10 @@ static const char sql_get_group[] =
 	"SELECT id, data, parity, size, checksum FROM outer_group WHERE id = ?";
 static const char sql_all_groups[] =
 	"SELECT id, data, parity, size, checksum FROM outer_group ORDER BY id";
+static const char sql_groups_of[] =
+	"SELECT id, data, parity, size, checksum FROM outer_group WHERE id IN"
+	" (SELECT id FROM outer_shard WHERE runs IS NULL"
+	" AND volume = (SELECT id FROM volume WHERE uuid = ?)) ORDER BY id";
 static const char sql_put_shard[] =
 	"INSERT OR REPLACE INTO outer_shard VALUES(?, ?, ?, ?, ?, ?, ?)";
 static const char sql_shards[] =
@@ -37,6 +41,10 @@ static const char sql_shards[] =
 static const char sql_find[] =
 	"SELECT id FROM outer_shard WHERE volume = (SELECT id FROM volume WHERE uuid = ?)"
 	" AND runs IS NULL AND log_start <= ? AND log_start + log_size > ?"
+	" ORDER BY log_start DESC, id LIMIT 1 OFFSET ?";
+static const char sql_find_parity[] =
+	"SELECT id FROM outer_shard WHERE volume = (SELECT id FROM volume WHERE uuid = ?)"
+	" AND runs IS NOT NULL AND log_start <= ? AND log_start + log_size > ?"
 	" ORDER BY log_start DESC, id LIMIT 1 OFFSET ?";
 static const char sql_members[] =
 	"SELECT id, log_start, log_size FROM outer_shard"
@@ -266,14 +274,14 @@ int catalog_get_group(struct catalog *catalog, const struct hash *id,
 	return r != 0 ? r : read_group(&s, catalog, group_out, err);
 }
 
-static int find_id(struct catalog *catalog, const struct uuid *volume,
+static int find_id(struct catalog *catalog, const char *sql, const struct uuid *volume,
 		   uint64_t log_offset, unsigned nth, struct hash *id_out,
 		   struct error *err)
 {
 	autostatement struct statement s = { 0 };
 	int r;
 
-	statement_begin(&s, catalog, sql_find);
+	statement_begin(&s, catalog, sql);
 	statement_bind_blob(&s, volume->bytes, UUID_SIZE);
 	statement_bind_u64(&s, log_offset);
 	statement_bind_u64(&s, log_offset);
@@ -284,32 +292,45 @@ static int find_id(struct catalog *catalog, const struct uuid *volume,
 	return r;
 }
 
-int catalog_find_group(struct catalog *catalog, const struct uuid *volume,
-		       uint64_t log_offset, unsigned nth, struct group_place *group_out,
-		       struct error *err)
+static int find_group(struct catalog *catalog, const char *sql, const struct uuid *volume,
+		      uint64_t log_offset, unsigned nth, struct group_place *group_out,
+		      struct error *err)
 {
 	struct hash id;
 	int r;
 
 	if (log_offset > INT64_MAX)
 		return CATALOG_END;
-	r = find_id(catalog, volume, log_offset, nth, &id, err);
+	r = find_id(catalog, sql, volume, log_offset, nth, &id, err);
 	if (r == 0)
 		r = catalog_get_group(catalog, &id, group_out, err);
 	return r;
 }
 
-int catalog_visit_groups(struct catalog *catalog,
-			 int (*visit)(void *context, const struct group_place *group),
-			 void *context, struct error *err)
+int catalog_find_group(struct catalog *catalog, const struct uuid *volume,
+		       uint64_t log_offset, unsigned nth, struct group_place *group_out,
+		       struct error *err)
 {
-	autostatement struct statement s = { 0 };
+	return find_group(catalog, sql_find, volume, log_offset, nth, group_out, err);
+}
+
+int catalog_find_parity(struct catalog *catalog, const struct uuid *volume,
+			uint64_t log_offset, unsigned nth, struct group_place *group_out,
+			struct error *err)
+{
+	return find_group(catalog, sql_find_parity, volume, log_offset, nth, group_out,
+			  err);
+}
+
+static int visit_groups(struct statement *s, struct catalog *catalog,
+			int (*visit)(void *context, const struct group_place *group),
+			void *context, struct error *err)
+{
 	struct group_place group = { 0 };
 	int r;
 
-	statement_begin(&s, catalog, sql_all_groups);
-	while ((r = statement_step(&s, err)) == 0) {
-		r = read_group(&s, catalog, &group, err);
+	while ((r = statement_step(s, err)) == 0) {
+		r = read_group(s, catalog, &group, err);
 		if (r < 0)
 			return r;
 		r = visit(context, &group);
@@ -318,6 +339,27 @@ int catalog_visit_groups(struct catalog *catalog,
 			return r;
 	}
 	return r < 0 ? r : 0;
+}
+
+int catalog_visit_groups(struct catalog *catalog,
+			 int (*visit)(void *context, const struct group_place *group),
+			 void *context, struct error *err)
+{
+	autostatement struct statement s = { 0 };
+
+	statement_begin(&s, catalog, sql_all_groups);
+	return visit_groups(&s, catalog, visit, context, err);
+}
+
+int catalog_visit_groups_of(struct catalog *catalog, const struct uuid *volume,
+			    int (*visit)(void *context, const struct group_place *group),
+			    void *context, struct error *err)
+{
+	autostatement struct statement s = { 0 };
+
+	statement_begin(&s, catalog, sql_groups_of);
+	statement_bind_blob(&s, volume->bytes, UUID_SIZE);
+	return visit_groups(&s, catalog, visit, context, err);
 }
 
 int catalog_visit_members(struct catalog *catalog, const struct uuid *volume,

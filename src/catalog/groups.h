@@ -48,11 +48,20 @@ int catalog_find_group(struct catalog *catalog, const struct uuid *volume,
 		       uint64_t log_offset, unsigned nth, struct group_place *group_out,
 		       struct error *err);
 
+/* The same for a parity shard of the group; this looks at all of them. */
+int catalog_find_parity(struct catalog *catalog, const struct uuid *volume,
+			uint64_t log_offset, unsigned nth, struct group_place *group_out,
+			struct error *err);
+
 /* All groups by id, and the members of one volume by log offset. They stop at the first
  * non-zero result of @visit and return it. Nothing is changed meanwhile. */
 int catalog_visit_groups(struct catalog *catalog,
 			 int (*visit)(void *context, const struct group_place *group),
 			 void *context, struct error *err);
+/* The groups with a member on @volume, likewise. */
+int catalog_visit_groups_of(struct catalog *catalog, const struct uuid *volume,
+			    int (*visit)(void *context, const struct group_place *group),
+			    void *context, struct error *err);
 int catalog_visit_members(struct catalog *catalog, const struct uuid *volume,
 			  int (*visit)(void *context, const struct hash *group,
 				       uint64_t log_start, uint64_t log_size),

@@ -97,17 +97,15 @@ static bool is_interrupted(void *context)
 	return interrupted;
 }
 
-/* What [volume] protect = "commit" asks for. False after having said what went wrong. */
+/* What [volume] protect = "commit" and [parity] burst ask for. False after having said what went
+ * wrong. */
 static bool protect(struct archive *archive)
 {
-	const struct protect_options options = { .stopped = is_interrupted };
-	const struct config *config = archive_config(archive);
+	const struct protect_options options = { .stopped = is_interrupted,
+						 .automatic = true };
 	struct protect_report report = { 0 };
 	struct error err = { 0 };
 
-	if (config->volume.protect != CONFIG_PROTECT_COMMIT ||
-	    config->volume.outer.data == 0)
-		return true;
 	if (protect_run(archive, &options, &report, &err) < 0)
 		log_error("all is committed, but not protected: %s", err.text);
 	else if (report.stopped)

@@ -80,6 +80,26 @@ static void print_outer(const struct safety *safety)
 			     outer->incomplete);
 }
 
+/* Small volumes have their stripes' parity, and no more is due. */
+static void print_burst(const struct safety *safety)
+{
+	const struct burst_totals *burst = &safety->burst;
+	char size[SIZE_TEXT_MAX], longest[SIZE_TEXT_MAX];
+
+	if (burst->covered + burst->due == 0)
+		return;
+	(void)size_format(safety->burst_size, longest);
+	(void)printf("          and of a stripe, or a burst of %s, for %" PRIu64
+		     " bytes (%s)\n",
+		     longest, burst->covered, size_format(burst->covered, size));
+	(void)printf("          not such a burst: %" PRIu64 " bytes (%s)",
+		     burst->uncovered, size_format(burst->uncovered, size));
+	if (burst->sealed > 0)
+		(void)printf(", %s of them on volumes that are sealed",
+			     size_format(burst->sealed, size));
+	(void)putchar('\n');
+}
+
 static void print_copies(const struct safety *safety)
 {
 	const struct copies_missing *missing = &safety->missing;
@@ -104,6 +124,7 @@ static void print_survives(const struct safety *safety)
 		(void)printf("survives  the loss of any %u extents of every stripe "
 			     "verified\n",
 			     safety->margin);
+	print_burst(safety);
 	if (safety->copies > 1)
 		print_copies(safety);
 	if (safety->copies == 1 || safety->code.data > 0)

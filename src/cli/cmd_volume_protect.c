@@ -6,6 +6,7 @@
 
 #include "archive/archive.h"
 #include "archive/protect.h"
+#include "base/config.h"
 #include "base/error.h"
 #include "base/json_build.h"
 #include "base/pool.h"
@@ -43,7 +44,8 @@ static int read_options(struct invocation *invocation, struct protect_options *o
 	return r;
 }
 
-static void print_report_json(const struct protect_report *report, bool dry_run)
+static void print_report_json(const struct protect_report *report, bool dry_run,
+			      bool no_set)
 {
 	autoptr(json) json = json_object_new();
 
@@ -57,11 +59,15 @@ static void print_report_json(const struct protect_report *report, bool dry_run)
 	(void)json_add_u64(json, "elapsed_ns", report->elapsed);
 	(void)json_add_u64(json, "protected", report->after.protected_size);
 	(void)json_add_u64(json, "unprotected", report->after.unprotected_size);
-	(void)json_add_bool(json, "complete", report->after.unprotected_size == 0);
+	(void)json_add_u64(json, "protected_against_burst", report->burst.covered);
+	(void)json_add_u64(json, "unprotected_against_burst", report->burst.uncovered);
+	(void)json_add_bool(json, "complete",
+			    report->burst.due == 0 &&
+				    (no_set || report->after.unprotected_size == 0));
 	print_json(json);
 }
 
-static void print_report(const struct protect_report *report, bool dry_run)
+static void print_report(const struct protect_report *report, bool dry_run, bool no_set)
 {
 	char read[SIZE_TEXT_MAX], written[SIZE_TEXT_MAX];
 	char safe[SIZE_TEXT_MAX], open[SIZE_TEXT_MAX];
@@ -77,15 +83,21 @@ static void print_report(const struct protect_report *report, bool dry_run)
 	if (report->shards > 0)
 		(void)printf("made %" PRIu64 " missing parity shards of older groups\n",
 			     report->shards);
-	(void)printf("protected: %s; not protected: %s\n",
-		     size_format(report->after.protected_size, safe),
-		     size_format(report->after.unprotected_size, open));
+	if (!no_set)
+		(void)printf("protected: %s; not protected: %s\n",
+			     size_format(report->after.protected_size, safe),
+			     size_format(report->after.unprotected_size, open));
+	if (report->burst.covered > 0)
+		(void)printf("protected against the loss of a stripe: %s; not: %s\n",
+			     size_format(report->burst.covered, safe),
+			     size_format(report->burst.uncovered, open));
 }
 
 static enum exit_code run_protect(const struct invocation *invocation,
 				  struct archive *archive,
 				  struct protect_options *options)
 {
+	bool no_set = archive_config(archive)->volume.outer.data == 0;
 	struct protect_report report = { 0 };
 	struct progress progress;
 	struct error err = { 0 };
@@ -102,9 +114,9 @@ static enum exit_code run_protect(const struct invocation *invocation,
 	if (r < 0)
 		return session_fail_lookup(r, &err);
 	if (invocation->json)
-		print_report_json(&report, options->dry_run);
+		print_report_json(&report, options->dry_run, no_set);
 	else if (!invocation->quiet)
-		print_report(&report, options->dry_run);
+		print_report(&report, options->dry_run, no_set);
 	return report.stopped ? session_interrupted() : CODE_DONE;
 }
 
@@ -137,12 +149,14 @@ static const struct option_spec specs[] = {
 
 const struct command command_volume_protect = {
 	.name = "volume protect",
-	.summary = "protect against the loss of whole volumes",
+	.summary = "protect against the loss of volumes, and of stripes",
 	.usage = "[OPTIONS]",
 	.details =
 		"Groups what was committed since the last time, over the k volumes that "
 		"[volume] outer = \"k+p\" asks\nfor, and writes the groups' parity to p "
-		"volumes of their own: any p of them all may then be lost.\nMay be "
+		"volumes of their own: any p of them all may then be lost.\nOf large "
+		"volumes, see [parity] burst_from, "
+		"a whole stripe may then be lost.\nMay be "
 		"stopped at any time; the next run goes on.",
 	.options = specs,
 	.run = run,

@@ -320,6 +320,22 @@ uint64_t group_find(const struct group_run *runs, size_t run_count, uint64_t siz
 	       SKIPPABLE_HEADER_SIZE + into;
 }
 
+bool group_find_chunk(const struct group_run *runs, size_t run_count, uint64_t size,
+		      uint64_t log_offset, uint64_t *chunk_out, uint32_t *into_out)
+{
+	for (size_t i = 0; i < run_count; i++) {
+		uint64_t into = log_offset - runs[i].log_offset;
+
+		if (log_offset < runs[i].log_offset ||
+		    into >= group_run_size(&runs[i], size))
+			continue;
+		*chunk_out = runs[i].first + into / CHUNK_FRAME;
+		*into_out = (uint32_t)(into % CHUNK_FRAME);
+		return true;
+	}
+	return false;
+}
+
 int group_add_chunk(struct group *group, uint64_t log_offset)
 {
 	struct group_run *last =
@@ -345,13 +361,17 @@ int group_add_chunk(struct group *group, uint64_t log_offset)
 	return 0;
 }
 
+uint64_t group_run_size(const struct group_run *run, uint64_t size)
+{
+	return (run->count - 1) * CHUNK_FRAME + SKIPPABLE_HEADER_SIZE +
+	       group_chunk_size(size, run->first + run->count - 1);
+}
+
 uint64_t group_log_end(const struct group *group)
 {
 	const struct group_run *last = &group->runs[group->run_count - 1];
-	uint32_t size = group_chunk_size(group->size, last->first + last->count - 1);
 
-	return last->log_offset + (last->count - 1) * CHUNK_FRAME +
-	       SKIPPABLE_HEADER_SIZE + size;
+	return last->log_offset + group_run_size(last, group->size);
 }
 
 static int copy_member(const struct group_member *from, struct group_member *to)

@@ -11,6 +11,7 @@
 #include "merkle/hash.h"
 #include "volume/stripe_info.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -69,8 +70,16 @@ int group_decode(const uint8_t *data, size_t size, struct group *group_out,
 uint64_t group_find(const struct group_run *runs, size_t run_count, uint64_t size,
 		    uint64_t offset, uint32_t *left_out);
 
+/* The other way round: the chunk whose frame has byte @log_offset of the log, and where in the
+ * frame, its header included, that is. False if no frame has it. */
+bool group_find_chunk(const struct group_run *runs, size_t run_count, uint64_t size,
+		      uint64_t log_offset, uint64_t *chunk_out, uint32_t *into_out);
+
 /* Append a run, or let the last one grow. -ENOMEM. */
 int group_add_chunk(struct group *group, uint64_t log_offset);
+
+/* Bytes of the log from the run's first frame to the end of its last; the shard has @size. */
+uint64_t group_run_size(const struct group_run *run, uint64_t size);
 
 /* End of the parity in the log. */
 uint64_t group_log_end(const struct group *group);
