@@ -196,8 +196,10 @@ static int begin(struct tree_fill *fill, uint64_t at, struct filling **filling_o
 	autoptr(filling) filling = calloc(1, sizeof(*filling));
 	int r;
 
-	if (!filling)
-		return error_set(err, -ENOMEM, "no memory to look into a folder");
+	if (!filling) {
+		error_set(err, -ENOMEM, "no memory to look into a folder");
+		return -ENOMEM; /* said here: the compiler warns of no NULL then */
+	}
 	filling->fill = fill;
 	filling->at = at;
 	filling->with_names = true;

@@ -396,7 +396,7 @@ int recall_file(const struct recall_setup *setup, int fd,
 		const struct object_watch *watch, struct error *err)
 {
 	struct stub_row row = { 0 };
-	struct tier *tier;
+	struct tier *tier = NULL;
 	int r = find_row(setup->tiers, fd, &tier, &row, err);
 
 	if (r < 0)
