@@ -59,6 +59,7 @@ int large_file_open(struct reading *reading, struct large_file **file_out)
 	r = source_file_open(reading->folder->fd, reading->name, &file->fd);
 	if (r < 0)
 		return r;
+	source_file_settle(&reading->stat);
 	if (holes_likely(&reading->stat)) {
 		r = holes_read(file->fd, (uint64_t)reading->stat.st_size, &file->holes);
 		if (r < 0)

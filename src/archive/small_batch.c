@@ -94,6 +94,7 @@ static int read_file(struct batch_file *file, uint8_t *data)
 	r = source_file_open(reading->folder->fd, reading->name, &fd);
 	if (r < 0)
 		return failed(file, r, "opening it");
+	source_file_settle(&reading->stat);
 	r = read_open(file, fd, data);
 	if (r < 0)
 		return r;

@@ -5,6 +5,10 @@
  * The list is bounded by dropping the smallest holes: when it is full, those below a
  * threshold go and the threshold doubles. What is dropped is read as the zeroes it is and
  * takes space when it is restored; nothing else is lost.
+ *
+ * Kernels before 6.13 stamp files with a clock that ticks every 1 to 10 ms. A file that is
+ * changed again within the tick of its last change keeps its times, and if it was read in
+ * between, nobody would ever notice: so it is read in a later tick.
  */
 #include "archive/source_file.h"
 
@@ -15,6 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
+
+#define TICK_MAX 20 /* milliseconds; of CONFIG_HZ=100 it is 10 */
 
 int source_file_open(int dirfd, const char *name, int *fd_out)
 {
@@ -27,6 +34,22 @@ int source_file_open(int dirfd, const char *name, int *fd_out)
 		return -errno;
 	*fd_out = fd;
 	return 0;
+}
+
+void source_file_settle(const struct stat *stat)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	const struct timespec *stamp = &stat->st_ctim;
+	struct timespec now;
+
+	for (int i = 0; i < TICK_MAX; i++) {
+		if (clock_gettime(CLOCK_REALTIME_COARSE, &now) < 0 ||
+		    now.tv_sec > stamp->tv_sec ||
+		    (now.tv_sec == stamp->tv_sec && now.tv_nsec > stamp->tv_nsec) ||
+		    stamp->tv_sec > now.tv_sec + 1)
+			return;
+		(void)nanosleep(&pause, NULL);
+	}
 }
 
 bool holes_likely(const struct stat *stat)

@@ -23,6 +23,11 @@ struct holes {
  * FIFO, and leaving its access time alone where that is allowed. -errno. */
 int source_file_open(int dirfd, const char *name, int *fd_out);
 
+/* Wait until a later change of the file that is as in @stat must show in its ctime: until
+ * the clock that stamps files has moved past it, a few milliseconds at most. Not longer if
+ * that time is in the future. */
+void source_file_settle(const struct stat *stat);
+
 /* Whether a file of this allocation may have holes: saves asking. */
 bool holes_likely(const struct stat *stat);
 
