@@ -121,6 +121,7 @@ static int open_file(const struct target *target, struct target_parent *parent,
 	if (file->parent_fd < 0)
 		return error_set_errno(err, -errno, "folder of '%s'", path);
 	name_temporary(file);
+	file->stub = stub;
 	r = stub ? make_unnamed(file, manifest->size, err) : make_temporary(file, err);
 	if (r < 0)
 		return r;
@@ -258,8 +259,10 @@ static int arrive(const struct target *target, struct restore_file *file,
 {
 	int r;
 
-	/* Only a hole or a loss at the end leaves the file short. */
-	if ((file->manifest.hole_count > 0 || atomic_load(&file->lost) > 0) &&
+	/* Only a hole or a loss at the end leaves the file short. Of a stub, which would come
+	 * back by it, the size is set. */
+	if (!file->stub &&
+	    (file->manifest.hole_count > 0 || atomic_load(&file->lost) > 0) &&
 	    ftruncate(file->fd, (off_t)file->manifest.size) < 0)
 		return error_set_errno(err, -errno, "set size");
 	r = target_set_attributes(target, file->parent_fd, file->temporary,

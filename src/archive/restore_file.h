@@ -19,6 +19,7 @@ struct restore_file {
 	int parent_fd;            /* owned */
 	int fd;                   /* owned: the temporary file */
 	char temporary[64];       /* its name in the folder */
+	bool stub;                /* without content, but of its size */
 	atomic_uint pending;      /* ranges not yet written */
 	atomic_bool failed;       /* the reason was reported */
 	atomic_ullong lost;       /* bytes lost beyond repair */

@@ -29,9 +29,12 @@ def fill(tier, rng, number):
         contents[name] = rng.randbytes(rng.randrange(1, 4_000))
         os.utime(tier.write(name, contents[name]), ns=(0, 1_500_000_000_000_000_000 + i))
     contents['large'] = rng.randbytes(9_000_000)
+    contents['holes'] = rng.randbytes(20_000)
     contents['empty'] = b''
-    for name in ('large', 'empty'):
+    for name in ('large', 'holes', 'empty'):
         tier.write(name, contents[name])
+    os.truncate(tier.hot / 'holes', 3_000_000)
+    contents['holes'] += bytes(2_980_000)
     os.link(tier.hot / '1/f1', tier.hot / 'linked')
     contents['linked'] = contents['1/f1']
     os.chmod(tier.hot / '2/f2', 0o4711)
