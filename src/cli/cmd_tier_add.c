@@ -15,6 +15,7 @@
 #include "base/json_build.h"
 #include "base/log.h"
 #include "catalog/stub_table.h"
+#include "tier/cover.h"
 #include "tier/policy_json.h"
 
 #include <errno.h>
@@ -157,6 +158,9 @@ static int remove_tier(const struct invocation *invocation, struct tier_state *s
 		return error_set(err, -EINVAL, "'%s' is a tier of the configuration",
 				 path);
 	r = tier_state_visit_tables(state, check_empty, entry, err);
+	/* Nobody would take it away later: only those of tiers are. */
+	if (r == 0)
+		r = cover_lift(entry->folder, err);
 	if (r < 0)
 		return r;
 	tier_list_remove(&state->list, entry);

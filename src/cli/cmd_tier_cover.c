@@ -6,21 +6,21 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "tier/covering.h"
-#include "tier/guard.h"
 
 #include <errno.h>
 
 static int cover(const struct invocation *invocation, const struct tier_state *state,
 		 struct error *err)
 {
-	uint64_t waiting;
+	bool guarded = false;
+	int r;
 
-	if (option_flag(invocation->options, "guarded") ||
-	    !guard_is_active(state->fd, &waiting))
+	if (option_flag(invocation->options, "guarded"))
 		return covering_lay(state->fd, err);
-	if (!invocation->quiet)
+	r = covering_lay_unguarded(state->fd, &guarded, err);
+	if (guarded && !invocation->quiet)
 		log_info("the stubs are guarded, and need no cover");
-	return 0;
+	return r;
 }
 
 static enum exit_code run(struct invocation *invocation)

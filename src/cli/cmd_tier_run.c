@@ -49,9 +49,13 @@ static int take_over_configuration(struct invocation *invocation, struct error *
 {
 	const struct config *config = &invocation->config;
 	struct tier_state state = { 0 };
+	bool guarded;
 	int r;
 
 	r = tier_state_open_to_change(invocation, config->tiers.count > 0, &state, err);
+	/* Whatever may be missing: what is known is covered. */
+	if (r == 0)
+		(void)covering_lay_unguarded(state.fd, &guarded, err);
 	if (r == 0)
 		r = tier_config_apply(&state, config, true, err);
 	tier_state_done(&state);

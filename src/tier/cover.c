@@ -38,16 +38,18 @@
 
 /* ---- what is there ---- */
 
-/* The mount that @path leads to. */
-static bool find_mount(const char *path, unsigned long *mount_out)
+static int open_place(const char *path)
 {
-	autoclose int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* The mount that the place @fd belongs to. */
+static bool find_mount(int fd, unsigned long *mount_out)
+{
 	char name[64], line[64];
 	FILE *info;
 	bool found = false;
 
-	if (fd < 0)
-		return false;
 	(void)snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
 	info = fopen(name, "re");
 	while (info && !found && fgets(line, sizeof(line), info))
@@ -66,7 +68,7 @@ static bool is_cover(const char *line, unsigned long mount)
 	       strncmp(type + 3, COVER_TYPE " ", sizeof(COVER_TYPE)) == 0;
 }
 
-bool cover_is_on(const char *path)
+static bool belongs_to_cover(int fd)
 {
 	unsigned long mount;
 	autofree char *line = NULL;
@@ -74,7 +76,7 @@ bool cover_is_on(const char *path)
 	bool found = false;
 	FILE *info;
 
-	if (!find_mount(path, &mount))
+	if (!find_mount(fd, &mount))
 		return false;
 	info = fopen("/proc/self/mountinfo", "re");
 	while (info && !found && getline(&line, &capacity, info) > 0)
@@ -82,6 +84,13 @@ bool cover_is_on(const char *path)
 	if (info)
 		(void)fclose(info);
 	return found;
+}
+
+bool cover_is_on(const char *path)
+{
+	autoclose int fd = open_place(path);
+
+	return fd >= 0 && belongs_to_cover(fd);
 }
 
 /* ---- laying and lifting ---- */
@@ -110,12 +119,28 @@ int cover_lay(const char *path, struct error *err)
 	return error_set_errno(err, -errno, "cover '%s'", path);
 }
 
+/* By descriptor: what is at the path may be another mount meanwhile, the file system itself. */
+static int lift_one(int fd)
+{
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	return umount2(name, MNT_DETACH) < 0 ? -errno : 0;
+}
+
 int cover_lift(const char *path, struct error *err)
 {
-	while (cover_is_on(path))
-		if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
-			return error_set_errno(err, -errno, "uncover '%s'", path);
-	return 0;
+	for (;;) {
+		autoclose int fd = open_place(path);
+		int r;
+
+		if (fd < 0 || !belongs_to_cover(fd))
+			return 0;
+		r = lift_one(fd);
+		/* Somebody else may have been faster. */
+		if (r < 0 && (r != -EINVAL || belongs_to_cover(fd)))
+			return error_set_errno(err, r, "uncover '%s'", path);
+	}
 }
 
 /* ---- beneath it ---- */

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "tier/cover.h"
+#include "tier/guard.h"
 #include "tier/handle.h"
 #include "tier/tier.h"
 #include "tier/tier_list.h"
@@ -78,6 +79,20 @@ static int lift(const struct tier_entry *tier, struct error *err)
 int covering_lift(int state_fd, struct error *err)
 {
 	return visit(state_fd, lift, err);
+}
+
+int covering_lay_unguarded(int state_fd, bool *guarded_out, struct error *err)
+{
+	uint64_t waiting;
+	int r;
+
+	*guarded_out = guard_is_active(state_fd, &waiting);
+	if (*guarded_out)
+		return 0;
+	crash_point("tier.cover.wanted");
+	r = covering_lay(state_fd, err);
+	*guarded_out = guard_is_active(state_fd, &waiting);
+	return *guarded_out ? covering_lift(state_fd, err) : r;
 }
 
 /* The folder was opened beneath a cover, by a mount that nobody sees. */

@@ -136,6 +136,44 @@ def test_a_tier_that_is_a_whole_file_system_is_covered_too(program, tmp_path, rn
         assert_whole(contents)
 
 
+def test_no_cover_outlives_its_reason(tier, rng, tmp_path):
+    tier.command('cover')
+    tier.command('remove', tier.hot)
+    assert not covered(tier)
+    tier.add()
+    tier.start()
+    contents = fill(tier, rng)
+    tier.kill_all()
+    # Laid only when the daemon has looked for covers already.
+    gate = tmp_path / 'gate'
+    gate.touch()
+    late = tier.program.start('tier', 'cover', env={
+        **tier.environment, 'BLOCKFRAME_WAIT_AT': f'tier.cover.wanted:{gate}'})
+    tier.start()
+    gate.unlink()
+    late.finish(expect=DONE)
+    assert not covered(tier)
+    assert_whole(contents)
+
+
+def test_what_the_configuration_lacks_leaves_no_stub_uncovered(tier, rng, tmp_path):
+    tier.command('remove', tier.hot)
+    config = tmp_path / 'config.toml'
+    config.write_text(f'[[tier.folder]]\ndirectory = "{tier.hot}"\n'
+                      f'archive = "{tier.archive.path}"\ninto = "hot"\n')
+    tier.environment['BLOCKFRAME_CONFIG'] = str(config)
+    tier.start()
+    contents = fill(tier, rng)
+    tier.kill_all()
+    hidden = tier.archive.path.with_name('away')
+    tier.archive.path.rename(hidden)
+    tier.command('run', expect=None)
+    assert_hidden(tier)
+    hidden.rename(tier.archive.path)
+    tier.start()
+    assert_whole(contents)
+
+
 STEPS = ['tier.cover.laid', 'tier.cover.marked', 'tier.cover.guarded', 'tier.cover.lifted']
 
 
