@@ -57,12 +57,13 @@ static bool is_first(const struct tier_list *list, size_t index)
 	return true;
 }
 
-static bool begin_claim(void *context, const struct stat *file)
+static bool begin_claim(void *context, int fd, const struct stat *file)
 {
 	const int *socket = context;
+	int r = control_claim(*socket, fd, file->st_dev, file->st_ino, NULL);
 
 	/* If it has ended meanwhile, nobody is busy with anything. */
-	return control_claim(*socket, file->st_dev, file->st_ino, NULL) != -EBUSY;
+	return r == 0 || r == -EPIPE || r == -ECONNRESET;
 }
 
 static void end_claim(void *context)

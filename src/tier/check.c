@@ -143,9 +143,9 @@ static int repair_marker(const struct check *check, int fd, const struct stub_ro
 	return r < 0 ? error_set_errno(err, r, "'%s': marker", row->path) : 0;
 }
 
-static bool begin_claim(const struct check *check, const struct stat *stat)
+static bool begin_claim(const struct check *check, int fd, const struct stat *stat)
 {
-	return !check->claims || check->claims->begin(check->claims->context, stat);
+	return !check->claims || check->claims->begin(check->claims->context, fd, stat);
 }
 
 static void end_claim(const struct check *check)
@@ -188,7 +188,7 @@ static int check_file(const struct check *check, int fd, const struct stub_row *
 		return r;
 	if (fstat(fd, &stat) < 0)
 		return error_set_errno(err, -errno, "'%s'", row->path);
-	if (!begin_claim(check, &stat))
+	if (!begin_claim(check, fd, &stat))
 		return 0;
 	r = settle_file(check, fd, row, err);
 	end_claim(check);
@@ -325,7 +325,7 @@ static int check_marked(void *context, int fd, const struct marker *marker,
 		return r;
 	if (fstat(fd, &stat) < 0)
 		return error_set_errno(err, -errno, "'%s'", path);
-	if (!begin_claim(check, &stat))
+	if (!begin_claim(check, fd, &stat))
 		return 0;
 	r = settle_marked(check, fd, handle, size, path, err);
 	end_claim(check);

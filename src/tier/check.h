@@ -23,14 +23,14 @@ struct check {
 	/* Told of each thing that is wrong; @repaired: it was. */
 	void (*finding)(void *context, const char *path, const char *what, bool repaired);
 	void *context;
-	/* Keep the daemon from the file until check_claims.end, to look at it again and to
-	 * repair it. Returns false if the daemon is busy with it, so that nothing there is to
-	 * be judged. NULL: no daemon runs. */
+	/* Keep the daemon from the file, which it marks, until check_claims.end, to look at
+	 * it again and to repair it. Returns false if the daemon is busy with it, so that
+	 * nothing there is to be judged. NULL: no daemon runs. */
 	const struct check_claims *claims;
 };
 
 struct check_claims {
-	bool (*begin)(void *context, const struct stat *file);
+	bool (*begin)(void *context, int fd, const struct stat *file);
 	void (*end)(void *context);
 	void *context;
 };

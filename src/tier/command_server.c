@@ -6,6 +6,7 @@
 #include "base/mutex.h"
 #include "tier/adoption.h"
 #include "tier/control.h"
+#include "tier/group.h"
 #include "tier/message.h"
 #include "tier/tier.h"
 #include "tier/tier_list.h"
@@ -73,7 +74,7 @@ static void end_claim(struct client *client)
 	client->claim = NULL;
 }
 
-static void answer_request(struct client *client, struct control_request *request,
+static void answer_request(struct client *client, int fd, struct control_request *request,
 			   struct control_answer *answer)
 {
 	struct work *work = client->server->work;
@@ -90,6 +91,8 @@ static void answer_request(struct client *client, struct control_request *reques
 	case CONTROL_CLAIM:
 		answer->result = work_claim(work, request->device, request->inode,
 					    &client->claim, &err);
+		if (answer->result == 0 && fd >= 0)
+			answer->result = group_mark(work->group, fd, &err);
 		break;
 	case CONTROL_UNCLAIM:
 		break;
@@ -132,7 +135,7 @@ static void *serve_client(void *argument)
 			adoption_take(&client->adoption, server->work, fd, &request);
 			continue;
 		}
-		answer_request(client, &request, &answer);
+		answer_request(client, fd, &request, &answer);
 		if (send(client->fd, &answer, sizeof(answer), MSG_NOSIGNAL) < 0)
 			break;
 	}

@@ -19,13 +19,14 @@ int control_connect(int state_fd, int *socket_out, struct error *err)
 	return r;
 }
 
-static int ask(int socket, const struct control_request *request,
+static int ask(int socket, const struct control_request *request, int fd,
 	       struct control_answer *answer_out, struct error *err)
 {
+	int r = message_send_bytes(socket, request, sizeof(*request), fd, 0);
 	ssize_t n;
 
-	if (send(socket, request, sizeof(*request), MSG_NOSIGNAL) < 0)
-		return error_set_errno(err, -errno, "the hot tier's daemon");
+	if (r < 0)
+		return error_set_errno(err, r, "the hot tier's daemon");
 	do
 		n = recv(socket, answer_out, sizeof(*answer_out), 0);
 	while (n < 0 && errno == EINTR);
@@ -45,17 +46,17 @@ int control_ask(int socket, uint32_t type, const char *path,
 	if (strlen(path) >= sizeof(request.path))
 		return error_set(err, -ENAMETOOLONG, "the path is too long");
 	memcpy(request.path, path, strlen(path));
-	return ask(socket, &request, answer_out, err);
+	return ask(socket, &request, -1, answer_out, err);
 }
 
-int control_claim(int socket, uint64_t device, uint64_t inode, struct error *err)
+int control_claim(int socket, int fd, uint64_t device, uint64_t inode, struct error *err)
 {
 	const struct control_request request = { .type = CONTROL_CLAIM,
 						 .device = device,
 						 .inode = inode };
 	struct control_answer answer;
 
-	return ask(socket, &request, &answer, err);
+	return ask(socket, &request, fd, &answer, err);
 }
 
 int control_adopt(int socket, const struct control_request *request, int fd,

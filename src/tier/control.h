@@ -14,8 +14,9 @@
 enum control_type {
 	CONTROL_STUB = 1, /* make the file `path` a stub */
 	CONTROL_COUNTERS, /* `counters` */
-	CONTROL_CLAIM, /* no recall of the file `device`, `inode` until the next request on
-			   * this connection, or its end. -EBUSY: it is in use */
+	CONTROL_CLAIM, /* no recall of the file `device`, `inode`, which comes along and is marked,
+			   * until the next request on this connection, or its end. -EBUSY: it
+			   * is in use */
 	CONTROL_UNCLAIM, /* nothing but that */
 	CONTROL_ADOPT, /* the file that comes along, which has no name and no content, is to be a
 			  * stub of `size`, `hash` and `archive`, and called `path`; no answer */
@@ -55,4 +56,4 @@ int control_ask(int socket, uint32_t type, const char *path,
 int control_adopt(int socket, const struct control_request *request, int fd,
 		  struct error *err);
 /* CONTROL_CLAIM. */
-int control_claim(int socket, uint64_t device, uint64_t inode, struct error *err);
+int control_claim(int socket, int fd, uint64_t device, uint64_t inode, struct error *err);

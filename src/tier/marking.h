@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Marking all stubs, when a new group begins: by the tables and by markers, which finds those
+/* Marking all stubs, when a worker begins: by the tables and by markers, which finds those
  * that a table has lost. Main thread, before requests are taken.
  */
 struct error;

@@ -160,11 +160,10 @@ static int open_state(struct worker *worker, struct error *err)
  * folder that can't be covered is no reason not to guard it. */
 static void cover(struct worker *worker)
 {
-	uint64_t waiting;
 	struct error why = { 0 };
+	bool guarded;
 
-	if (!guard_is_active(worker->state_fd, &waiting))
-		(void)covering_lay(worker->state_fd, &why);
+	(void)covering_lay_unguarded(worker->state_fd, &guarded, &why);
 }
 
 static int catch_signals(struct worker *worker, struct error *err)
@@ -194,6 +193,18 @@ static int join_guard(struct worker *worker, struct error *err)
 	return r;
 }
 
+/* What an earlier worker knew of is marked. A tier may have been added since, or rows made by
+ * `tier check --repair`; what can't be read there keeps nobody from the rest. */
+static int mark_again(const struct worker *worker, struct error *err)
+{
+	struct error why = { 0 };
+
+	if (marking_all(&worker->tiers, worker->group, &why) == 0)
+		return 0;
+	log_error("%s", why.text);
+	return marking_recover(&worker->tiers, worker->group, err);
+}
+
 /* The guard may be killed while it is spoken to: one of its processes, which another one
  * follows, or both, so that there has to be a new one. */
 static int attach(struct worker *worker, struct error *err)
@@ -210,7 +221,7 @@ static int attach(struct worker *worker, struct error *err)
 	if (r < 0)
 		return r;
 	if (worker->marked)
-		return marking_recover(&worker->tiers, worker->group, err);
+		return mark_again(worker, err);
 	cover(worker); /* if it was a moment ago that there was a guard */
 	r = marking_all(&worker->tiers, worker->group, err);
 	crash_point("tier.cover.marked");

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The hot tier where something runs out or comes at a bad moment."""
+import errno
 import os
 import signal
 import struct
@@ -82,6 +83,34 @@ def test_a_commit_takes_no_holes_of_a_stub_for_a_file(tier, rng):
     tier.archive.commit(tier.hot)
     for name, content in contents.items():
         assert tier.archive.cat(f'/hot/{name}') == content
+
+
+def test_stubs_that_come_later_are_guarded_too(tier, rng):
+    """Those of a folder that becomes a tier while a guard is there already, whose table is
+    lost; and one that was elsewhere when the daemon began."""
+    tier.start()
+    contents = {tier.write(name, data): data for name in 'ab' for data in [rng.randbytes(30_000)]}
+    first, second = contents
+    tier.stub(*contents)
+    tier.kill_all()
+    for file in tier.state.iterdir():
+        file.unlink()
+    away = tier.root / 'away'
+    second.rename(away)
+    other = tier.root / 'other'
+    other.mkdir()
+    tier.command('add', '-a', tier.archive.path, '--into', 'other', other)
+    tier.start()
+    tier.stop()
+    tier.add()
+    tier.start()
+    with pytest.raises(OSError) as error:
+        first.read_bytes()
+    assert error.value.errno == errno.EIO
+    away.rename(second)
+    assert tier.command('check', '--repair').text.count('; repaired') == 2
+    for path, content in contents.items():
+        assert path.read_bytes() == content
 
 
 def test_a_daemon_that_is_started_again_has_the_same_deadline(tier):
