@@ -74,6 +74,20 @@ static void end_claim(void *context)
 	(void)control_ask(*socket, CONTROL_UNCLAIM, "", &answer, NULL);
 }
 
+/* On another file system every handle looks like that of a file that was deleted. */
+static int check_mounted(const struct tier_entry *tier, int fd, struct error *err)
+{
+	struct tier_uuid uuid;
+	int r = tier_uuid_get(fd, &uuid, err);
+
+	if (r < 0)
+		return error_prefix(err, r, "'%s'", tier->folder);
+	if (memcmp(&uuid, &tier->uuid, sizeof(uuid)) != 0)
+		return error_set(err, -ESTALE, "the file system of '%s' is not mounted",
+				 tier->folder);
+	return 0;
+}
+
 static int check_tier(const struct tier_state *state, size_t index,
 		      struct findings *findings, struct error *err)
 {
@@ -97,7 +111,9 @@ static int check_tier(const struct tier_state *state, size_t index,
 
 	if (fd < 0)
 		return error_set_errno(err, -errno, "'%s'", tier->folder);
-	r = tier_table_open(state->path, &tier->uuid, check.repair, &table, err);
+	r = check_mounted(tier, fd, err);
+	if (r == 0)
+		r = tier_table_open(state->path, &tier->uuid, check.repair, &table, err);
 	if (r == 0)
 		r = config_resolve_archive(&config, tier->archive, err);
 	if (r == 0)

@@ -8,8 +8,8 @@ import struct
 import pytest
 
 from mounted import until
-from program import PARTIAL
-from tiering import MARKER, Readers, Tier, sha256
+from program import FAILED, PARTIAL
+from tiering import MARKER, Readers, Tier, run, sha256
 
 CAPABILITY = 'security.capability'
 
@@ -111,6 +111,20 @@ def test_stubs_that_come_later_are_guarded_too(tier, rng):
     assert tier.command('check', '--repair').text.count('; repaired') == 2
     for path, content in contents.items():
         assert path.read_bytes() == content
+
+
+def test_a_check_needs_the_file_system(tier, rng):
+    """On another one every stub looks deleted."""
+    tier.start()
+    path = tier.write('a', rng.randbytes(30_000))
+    tier.stub(path)
+    tier.kill_all()
+    until(lambda: run('umount', tier.root, check=False).returncode == 0, 'umount')
+    tier.hot.mkdir()
+    assert 'is not mounted' in tier.command('check', '--repair', expect=FAILED).err
+    tier.hot.rmdir()
+    assert tier.mount().returncode == 0
+    assert tier.status()['stubs'] == '1'
 
 
 def test_a_daemon_that_is_started_again_has_the_same_deadline(tier):
