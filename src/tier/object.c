@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "tier/object.h"
 
+#include "archive/archive.h"
 #include "archive/backing.h"
+#include "archive/content.h"
+#include "archive/copies.h"
 #include "archive/open_file.h"
+#include "base/config.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "catalog/history.h"
@@ -54,6 +58,75 @@ int object_open(struct tier *tier, const struct hash *hash, uint64_t size,
 	return r;
 }
 
+/* ---- how many copies there are ---- */
+
+static int count_copies(const struct copies *copies, struct catalog *catalog,
+			const struct content_piece *piece, unsigned *count_out,
+			struct error *err)
+{
+	struct segment_place place;
+	struct copy_set set = { 0 };
+	int r = 0;
+
+	for (unsigned nth = 0; r == 0; nth++) {
+		r = catalog_find_segment(catalog, &piece->id, piece->index, nth, &place,
+					 err);
+		if (r == 0)
+			copies_add(copies, &place.volume, &set);
+	}
+	*count_out = copies_count(&set);
+	return r == CATALOG_END ? 0 : r;
+}
+
+static int check_copies(struct archive *archive, struct catalog *catalog,
+			const struct content *content, unsigned least, struct error *err)
+{
+	autocopies struct copies copies = { 0 };
+	struct content_piece piece = { 0 };
+	unsigned count;
+	int r = copies_load(archive, catalog, &copies, err);
+
+	for (uint64_t offset = 0; r == 0 && offset < content_size(content);
+	     offset = piece.offset + piece.size) {
+		r = content_locate(content, archive_source(archive), offset, &piece, err);
+		if (r == 0)
+			r = count_copies(&copies, catalog, &piece, &count, err);
+		if (r == 0 && count < least)
+			r = error_set(err, -EIO,
+				      "it is on fewer volumes than [volume] min_copies: "
+				      "'blockframe health' copies it to others");
+	}
+	return r;
+}
+
+int object_check_copies(struct tier *tier, const struct hash *hash, uint64_t size,
+			struct error *err)
+{
+	struct archive *archive = backing_archive(tier->backing);
+	unsigned least = config_min_copies(archive_config(archive));
+	autoptr(content) content = NULL;
+	struct manifest manifest = { 0 };
+	struct catalog *catalog;
+	int r;
+
+	if (least <= 1)
+		return 0; /* it is read back */
+	r = find_manifest(tier->backing, hash, size, &manifest, err);
+	if (r < 0)
+		return r;
+	r = content_open(&manifest, &content, err);
+	manifest_done(&manifest);
+	if (r == 0)
+		r = backing_take_catalog(tier->backing, &catalog, err);
+	if (r < 0)
+		return r;
+	r = check_copies(archive, catalog, content, least, err);
+	backing_give_catalog(tier->backing, catalog);
+	return r;
+}
+
+/* ---- where it is ---- */
+
 static const struct hash *first_segment(const struct manifest *manifest)
 {
 	static const struct hash none;
@@ -83,6 +156,8 @@ void object_locate(struct tier *tier, const struct hash *hash, uint64_t size,
 	}
 	manifest_done(&manifest);
 }
+
+/* ---- reading ---- */
 
 int object_read(struct open_file *file, uint64_t offset, uint8_t *buffer, size_t size,
 		struct error *err)

@@ -24,6 +24,10 @@ struct object_watch {
 int object_open(struct tier *tier, const struct hash *hash, uint64_t size,
 		struct open_file **file_out, struct error *err);
 
+/* -EIO: some of it is in fewer places than [volume] min_copies asks for. */
+int object_check_copies(struct tier *tier, const struct hash *hash, uint64_t size,
+			struct error *err);
+
 /* Where it begins; unchanged if the catalog does not tell (a file of very many segments has
  * the list of them in the archive, too). */
 void object_locate(struct tier *tier, const struct hash *hash, uint64_t size,

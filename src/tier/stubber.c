@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The steps:
  *
- *   1. the archive's current version is read back whole, and verified
+ *   1. the archive's current version is in as many places as the archive wants, and is read
+ *      back whole, and verified
  *   2. the mark: from here on who opens the file waits for an answer of ours
  *   3. a write lease, which is only given if nobody else has the file open or mapped; it is
  *      given back at once, since it would hold the guard up (reading an event opens the
@@ -125,8 +126,11 @@ static int read_back(struct stubber *stubber, struct error *err)
 	autoptr(open_file) object = NULL;
 	int r;
 
-	r = object_open(stubber->tier, &stubber->row.hash, stubber->row.size, &object,
-			err);
+	r = object_check_copies(stubber->tier, &stubber->row.hash, stubber->row.size,
+				err);
+	if (r == 0)
+		r = object_open(stubber->tier, &stubber->row.hash, stubber->row.size,
+				&object, err);
 	if (r == 0)
 		r = object_verify(object, &stubber->row.hash, stubber->watch, err);
 	return r;

@@ -228,6 +228,27 @@ def test_pins_stay_with_files(tier, rng):
     assert tier.command('pin', tier.base, expect=PARTIAL).errors()
 
 
+def test_files_with_too_few_copies_stay(tier, rng, tmp_path):
+    policy(tier)
+    tier.start()
+    content = rng.randbytes(SIZE)
+    path, = make(tier, {'a': content})
+    tier.archive.commit(path, '--into', 'hot')
+    tier.stop()
+    second = tmp_path / 'second'
+    second.mkdir()
+    with open(tier.archive.path / 'config.toml', 'a') as config:
+        config.write(f'more_directories = ["{second}"]\ncopies = 2\n')
+    tier.start()
+    for _ in range(2):
+        scan(tier, expect=PARTIAL)
+        assert not tier.is_stub(path)
+    assert 'copies' in tier.stub(path, expect=PARTIAL).err
+    tier.archive.run('health', expect=PARTIAL)
+    assert int(scan(tier)[0]['stubs']['files']) == 1
+    assert tier.is_stub(path) and path.read_bytes() == content
+
+
 # ---- stopping and killing ----
 
 @pytest.mark.slow_under_sanitizers
