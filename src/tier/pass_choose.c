@@ -143,6 +143,17 @@ static int find_out_if_known(struct pass *pass, int fd, const struct stat *stat,
 
 /* ---- the file ---- */
 
+/* Whether the archive can have something of that name: else nothing of the pass would be
+ * committed. */
+static bool has_name(const struct pass *pass)
+{
+	struct bytes key = { 0 };
+	int r = key_from_path(pass->into.data, &key, NULL);
+
+	free(key.data);
+	return r != -EINVAL;
+}
+
 /* A closer look. *fd_out is open if it can become a stub. */
 static enum policy_skip probe(struct pass *pass, int *fd_out, struct stat *stat_out)
 {
@@ -153,6 +164,8 @@ static enum policy_skip probe(struct pass *pass, int *fd_out, struct stat *stat_
 	struct marker marker;
 	enum policy_skip skip;
 
+	if (!has_name(pass))
+		return POLICY_SPECIAL;
 	if (path < 0)
 		return POLICY_GONE;
 	if (marker_get_path_fd(path, &marker) != -ENODATA)

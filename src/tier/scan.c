@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the memory takes does not depend on how many files there are: names are read as the
- * kernel gives them, one descriptor for each level, and what is found goes into the table. How
- * deep it goes is bounded by the descriptors that a process may have.
+ * kernel gives them, one descriptor for each level, and what is found goes into the table. It
+ * goes as deep as paths can be given to the kernel as a whole, which those of stubs and of
+ * sources of a commit are.
  */
 #include "tier/scan.h"
 
@@ -19,6 +20,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -166,6 +168,10 @@ static int look_at(struct walk *walk, int folder, const char *name, bool include
 {
 	struct stat stat;
 
+	if (walk->path.size >= PATH_MAX) {
+		walk->scan->counts->skipped[POLICY_SPECIAL].count++;
+		return 0;
+	}
 	if (fstatat(folder, name, &stat, AT_SYMLINK_NOFOLLOW) < 0) {
 		if (errno != ENOENT)
 			complain(walk, errno);

@@ -19,6 +19,7 @@ PIN = 'trusted.blockframe.pin'
 NO_AGE = ('--access-age', '0s', '--modify-age', '0s')
 OLD = 400 * 86400  # seconds
 SIZE = 20_000
+PATH_MAX = 4096
 
 
 @pytest.fixture
@@ -226,6 +227,37 @@ def test_pins_stay_with_files(tier, rng):
     tier.command('unpin', moved)
     assert int(scan(tier)[0]['stubs']['files']) == 1
     assert tier.command('pin', tier.base, expect=PARTIAL).errors()
+
+
+def deep_folder(folder, size):
+    """A descriptor of a folder whose path below the given one takes so many bytes."""
+    fd = os.open(folder, os.O_RDONLY)
+    while size > 0:
+        name = 'd' * min(size - 1, 200)
+        os.mkdir(name, dir_fd=fd)
+        below = os.open(name, os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+        size -= len(name) + 1
+    return fd
+
+
+def test_paths_that_are_too_long_stay_and_stop_nobody(tier, rng):
+    """For the kernel, and for the archive."""
+    tier.command('remove', tier.hot)
+    policy(tier, '--into', '/'.join(['into'] * (len(bytes(tier.hot)) // 4)))
+    tier.start()
+    content = rng.randbytes(SIZE)
+    path, = make(tier, {'a': content})
+    fd = deep_folder(tier.hot, PATH_MAX - len(bytes(tier.hot)) - 3)
+    for name in ('x', 'xx'):
+        with open(name, 'wb', opener=lambda name, flags: os.open(name, flags, dir_fd=fd)) as file:
+            file.write(content)
+        os.utime(name, (0, 0), dir_fd=fd)
+    os.close(fd)
+    result, _ = scan(tier)
+    assert skipped(result) == {'special': 2}
+    assert tier.is_stub(path) and path.read_bytes() == content
 
 
 def test_files_with_too_few_copies_stay(tier, rng, tmp_path):
