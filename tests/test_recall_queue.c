@@ -82,6 +82,27 @@ static void no_user_has_more_than_so_many_under_way(void **state)
 	recall_queue_done(&queue);
 }
 
+static void who_came_first_is_taken_first_where_the_place_does_not_tell(void **state)
+{
+	struct recall_queue queue = { .user_max = 1 };
+	uid_t users[] = { 1, 2, 3, 4, 5, 6 };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++)
+		add(&queue, 0, 0, users[i]);
+	/* One comes whenever one is taken, and none waits for all of them. */
+	for (size_t i = 0; i < 6; i++) {
+		struct recall_wish wish;
+
+		assert_true(recall_queue_take(&queue, &wish));
+		assert_int_equal(wish.user, users[i]);
+		recall_queue_finish(&queue, wish.user);
+		if (i + 3 < 6)
+			add(&queue, 0, 0, users[i + 3]);
+	}
+	recall_queue_done(&queue);
+}
+
 static void all_of_many_are_taken_once(void **state)
 {
 	struct recall_queue queue = { .user_max = 16 };
@@ -108,6 +129,8 @@ int main(void)
 		cmocka_unit_test(contents_are_taken_in_the_order_of_the_volume),
 		cmocka_unit_test(who_comes_too_late_is_taken_in_the_next_round),
 		cmocka_unit_test(no_user_has_more_than_so_many_under_way),
+		cmocka_unit_test(
+			who_came_first_is_taken_first_where_the_place_does_not_tell),
 		cmocka_unit_test(all_of_many_are_taken_once),
 	};
 

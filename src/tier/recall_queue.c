@@ -82,6 +82,16 @@ static bool is_nearer(const struct recall_queue *queue, const struct recall_plac
 	return a_behind != b_behind ? a_behind : compare(a, b) < 0;
 }
 
+/* The others stay in the order in which they came: it decides where places are the same, and
+ * unknown ones all are. */
+static void remove_wish(struct recall_queue *queue, struct recall_wish *wish)
+{
+	size_t behind = queue->count - (size_t)(wish - queue->items) - 1;
+
+	memmove(wish, wish + 1, behind * sizeof(*wish));
+	queue->count--;
+}
+
 bool recall_queue_take(struct recall_queue *queue, struct recall_wish *wish_out)
 {
 	struct recall_wish *best = NULL;
@@ -98,7 +108,7 @@ bool recall_queue_take(struct recall_queue *queue, struct recall_wish *wish_out)
 		return false;
 	queue->last = best->place;
 	*wish_out = *best;
-	*best = queue->items[--queue->count];
+	remove_wish(queue, best);
 	start(queue, wish_out->user);
 	return true;
 }
