@@ -19,6 +19,23 @@ import time
 PATIENCE = 250  # seconds, before mounts are taken away that somebody uses
 
 
+def read_words(folder, name):
+    return (folder / name).read_bytes().split(b'\0')
+
+
+def is_holder(folder, mark, wanted):
+    """None: that is not to be seen, because the process is being replaced by its next program,
+    whose words are not there yet."""
+    command = read_words(folder, 'cmdline')
+    if command == [b'']:
+        # Those that end, and the kernel's own, have no program.
+        return None if (folder / 'exe').readlink().name.startswith('blockframe') else False
+    if command[1:2] != [b'tier'] or command[2] not in wanted:
+        return False
+    environment = read_words(folder, 'environ')
+    return None if environment == [b''] else mark in environment
+
+
 def holders(state, *words):
     """Numbers of the processes of this tier: 'run', 'guard', 'scan' or all."""
     wanted = [word.encode() for word in words or ('run', 'guard', 'scan')]
@@ -26,9 +43,9 @@ def holders(state, *words):
     found = []
     for folder in pathlib.Path('/proc').glob('[0-9]*'):
         with contextlib.suppress(OSError):
-            command = (folder / 'cmdline').read_bytes().split(b'\0')
-            if (command[1:2] == [b'tier'] and command[2] in wanted
-                    and mark in (folder / 'environ').read_bytes().split(b'\0')):
+            while (holds := is_holder(folder, mark, wanted)) is None:
+                time.sleep(0.001)
+            if holds:
                 found.append(int(folder.name))
     return sorted(found)
 
