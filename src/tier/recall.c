@@ -175,7 +175,7 @@ static int fill_chunk(const struct recall *recall, struct open_file *object, boo
 		r = kept_times_after(recall->times, recall->fd);
 	if (r < 0)
 		return error_set_errno(err, r, "write");
-	space_use(recall->claim, size);
+	space_keep(recall->claim, recall->row->size - offset - size);
 	crash_point("tier.recall.chunk");
 	r = recall->watch->chunk(recall->watch->context);
 	return r < 0 ? error_set_errno(err, r, "stopped") : 0;
@@ -262,13 +262,25 @@ static int fill_in_room(struct recall *recall, struct error *err)
 	return r < 0 ? r : finish(recall, err);
 }
 
+/* What was interrupted has blocks already. On a disk that is almost full there may be room for
+ * no others. */
+static uint64_t missing_space(const struct recall *recall)
+{
+	uint64_t size = recall->row->size;
+	uint64_t there =
+		has_data(recall->fd) ? (uint64_t)recall->before.st_blocks * 512 : 0;
+
+	return size > there ? size - there : 0;
+}
+
 static int fill_from_archive(struct recall *recall, struct error *err)
 {
+	uint64_t missing = missing_space(recall);
 	struct space_claim claim;
 	int r;
 
-	r = space_take(recall->setup->space, recall->fd, recall->row->size, SPARE_SPACE,
-		       &claim, err);
+	r = space_take(recall->setup->space, recall->fd, missing,
+		       missing > 0 ? SPARE_SPACE : 0, &claim, err);
 	if (r < 0)
 		return r;
 	recall->claim = &claim;

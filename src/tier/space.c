@@ -34,12 +34,14 @@ int space_take(struct space *space, int fd, uint64_t size, uint64_t spare,
 {
 	struct statvfs room;
 	struct stat stat;
+	uint64_t wanted = size + spare;
 
+	mutex_scope(&space->mutex);
+	/* Not before: what is written meanwhile is claimed no more. */
 	if (fstatvfs(fd, &room) < 0 || fstat(fd, &stat) < 0)
 		return error_set_errno(err, -errno, "free space");
-	mutex_scope(&space->mutex);
-	if ((uint64_t)room.f_bavail * room.f_frsize <
-	    size + spare + claimed_locked(space, stat.st_dev))
+	if (wanted > 0 && (uint64_t)room.f_bavail * room.f_frsize <
+				  wanted + claimed_locked(space, stat.st_dev))
 		return error_set(err, -ENOSPC, "no room to recall it");
 	*claim = (struct space_claim){
 		.space = space, .next = space->claims, .device = stat.st_dev, .left = size
@@ -48,10 +50,11 @@ int space_take(struct space *space, int fd, uint64_t size, uint64_t spare,
 	return 0;
 }
 
-void space_use(struct space_claim *claim, uint64_t size)
+void space_keep(struct space_claim *claim, uint64_t left)
 {
 	mutex_scope(&claim->space->mutex);
-	claim->left -= size < claim->left ? size : claim->left;
+	if (left < claim->left)
+		claim->left = left;
 }
 
 void space_give_back(struct space_claim *claim)

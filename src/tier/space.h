@@ -34,7 +34,7 @@ void space_done(struct space *space);
 int space_take(struct space *space, int fd, uint64_t size, uint64_t spare,
 	       struct space_claim *claim, struct error *err);
 
-/* So much of it is written now. */
-void space_use(struct space_claim *claim, uint64_t size);
+/* No more than @left bytes are still to be written. */
+void space_keep(struct space_claim *claim, uint64_t left);
 
 void space_give_back(struct space_claim *claim);

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from mounted import until
-from program import DONE
+from program import DONE, KILLED
 from test_tier_races import held_at
 from tiering import MARKER, PATIENCE, READER, Readers, Tier, run, sha256
 
@@ -102,6 +102,23 @@ def test_recalls_that_do_not_fit_together_do_not_begin(tier, rng):
     assert first.results() == {str(paths[0]): sha256(contents[0])}
     ballast.unlink()
     assert paths[1].read_bytes() == contents[1]
+
+
+def test_what_has_its_blocks_comes_back_on_a_full_disk(tier, rng):
+    """A stub that is made when the disk is almost full, by a daemon that is killed before it
+    takes the blocks away."""
+    content = rng.randbytes(8 << 20)
+    path = tier.write('a', content)
+    tier.start_guard()
+    tier.start(env={'BLOCKFRAME_CRASH_AT': 'tier.stub.committed:1'})
+    tier.command('stub', path, expect=None)
+    assert tier.daemons[-1].finish(expect=KILLED).code == KILLED
+    tier.whole_again()
+    assert MARKER in os.listxattr(path)
+    free = os.statvfs(tier.root)
+    run('fallocate', '-l', str(free.f_bavail * free.f_frsize - (2 << 20)), tier.root / 'ballast')
+    assert Readers([str(path)]).results() == {str(path): sha256(content)}
+    assert MARKER not in os.listxattr(path)
 
 
 def test_a_volume_that_is_away_is_named(tier, rng):
