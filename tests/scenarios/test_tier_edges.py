@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from mounted import until
-from program import FAILED, PARTIAL
+from program import FAILED, KILLED, PARTIAL
 from tiering import MARKER, Readers, Tier, run, sha256
 
 CAPABILITY = 'security.capability'
@@ -130,6 +130,7 @@ def test_a_check_needs_the_file_system(tier, rng):
 def test_a_daemon_that_is_started_again_has_the_same_deadline(tier):
     tier.start('--deadline', '17')
     tier.kill(tier.holders('run'))
+    tier.daemons[-1].finish(expect=KILLED)
     tier.whole_again()
     worker, = tier.holders('run')
     with open(f'/proc/{worker}/cmdline', 'rb') as file:

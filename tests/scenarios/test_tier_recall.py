@@ -56,6 +56,7 @@ def test_a_daemon_that_is_started_again_has_the_same_configuration(tier, tmp_pat
     tier.start('--config', os.path.relpath(tmp_path / 'tier.toml'))
     tier.stub(path)
     tier.kill(tier.holders('run'))
+    tier.daemons[-1].finish(expect=KILLED)
     tier.whole_again()
     result = subprocess.run([indexer, path], capture_output=True, timeout=PATIENCE)
     assert os.strerror(errno.EBUSY).encode() in result.stderr
