@@ -62,6 +62,12 @@ int message_connect(int state_fd, const char *name, int *fd_out, struct error *e
 	return 0;
 }
 
+/* Who has ended with something that it has not read is gone, like any other. */
+static int transfer_error(void)
+{
+	return errno == ECONNRESET ? -EPIPE : -errno;
+}
+
 union control {
 	struct cmsghdr header;
 	char space[CMSG_SPACE(sizeof(int))];
@@ -86,7 +92,7 @@ int message_send_bytes(int socket, const void *data, size_t size, int fd, int fl
 	do
 		n = sendmsg(socket, &packet, flags | MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	return n < 0 ? transfer_error() : 0;
 }
 
 int message_send(int socket, const struct message *message, int fd, int flags)
@@ -120,7 +126,7 @@ int message_receive_bytes(int socket, void *data_out, size_t size, int *fd_out)
 		n = recvmsg(socket, &packet, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return errno == ECONNRESET ? -EPIPE : -errno;
+		return transfer_error();
 	fd = attached_fd(&packet);
 	if (n != (ssize_t)size)
 		return -EPIPE;
