@@ -51,7 +51,8 @@ def holders(state, *words):
 
 
 def have_ended(state):
-    """Nobody is left. One look may miss who is just being started by one that ends."""
+    """Nobody is left. One look may miss who is just being started by one that ends: that one
+    is gone when it is looked at, and the other was not there when the list was made."""
     return not holders(state) and not holders(state)
 
 

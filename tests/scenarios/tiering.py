@@ -185,10 +185,12 @@ class Tier:
     def kill_all(self, keep_covers=False):
         """End all processes. One that was being started may have laid a cover, which only tests
         about covers want to see."""
-        # A process has no name any more while the kernel still closes its files, and one that
-        # was just being made may not have been seen.
-        until(lambda: self.kill(self.holders()) or not self.holders() and self.unlocked(),
-              'all to end')
+        def have_ended():
+            self.kill(self.holders())
+            # A process has no name any more while the kernel still closes its files.
+            return tier_cleaner.have_ended(self.state) and self.unlocked()
+
+        until(have_ended, 'all to end')
         for place in [] if keep_covers else tier_cleaner.covers_below(self.root):
             unmount(place)
 
