@@ -122,6 +122,32 @@ static void patterns_come_back_as_they_were(void **state)
 	assert_int_equal(rmdir(folder), 0);
 }
 
+static void a_list_that_could_not_be_read_is_not_written(void **state)
+{
+	char folder[] = "/tmp/test-tier-list-XXXXXX";
+	struct tier_list list = { 0 }, got = { 0 };
+	char name[2001] = "/";
+	char plain[] = "/home";
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	add(&list, plain);
+	assert_int_equal(tier_list_save(fd, &list, NULL), 0);
+	memset(name + 1, 'x', sizeof(name) - 2);
+	for (size_t i = 0; i < 600; i++)
+		add(&list, name);
+	assert_int_equal(tier_list_save(fd, &list, NULL), -EFBIG);
+	assert_int_equal(tier_list_load(fd, &got, NULL), 0);
+	assert_int_equal(got.count, 1);
+	tier_list_done(&list);
+	tier_list_done(&got);
+	assert_int_equal(unlinkat(fd, "tiers.json", 0), 0);
+	(void)close(fd);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 static void what_is_no_list_is_refused(void **state)
 {
 	static const char *const texts[] = {
@@ -148,6 +174,7 @@ int main(void)
 		cmocka_unit_test(a_list_comes_back_as_it_was),
 		cmocka_unit_test(paths_are_found_in_their_tier),
 		cmocka_unit_test(patterns_come_back_as_they_were),
+		cmocka_unit_test(a_list_that_could_not_be_read_is_not_written),
 		cmocka_unit_test(what_is_no_list_is_refused),
 	};
 

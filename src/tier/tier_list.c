@@ -197,6 +197,8 @@ int tier_list_save(int state_fd, const struct tier_list *list, struct error *err
 		r = json_print_formatted(json, &text);
 	if (r < 0)
 		return error_set_errno(err, r, "list of tiers");
+	if (strlen(text) > FILE_MAX)
+		return error_set(err, -EFBIG, "list of tiers: it would be too large");
 	return file_replace(state_fd, FILE_NAME, text, strlen(text), 0600, err);
 }
 

@@ -32,6 +32,7 @@ int tier_list_parse(const void *data, size_t size, struct tier_list *list_out,
 		    struct error *err);
 /* The list in the folder @state_fd; empty if there is no file. */
 int tier_list_load(int state_fd, struct tier_list *list_out, struct error *err);
+/* -EFBIG: tier_list_load() would refuse it. */
 int tier_list_save(int state_fd, const struct tier_list *list, struct error *err);
 void tier_list_done(struct tier_list *list);
 
