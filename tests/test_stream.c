@@ -40,6 +40,7 @@ struct fixture {
 	struct stream_service service;
 	struct task_group group;
 	struct connection connection;
+	bool lends; /* bodies do */
 	atomic_uint freed;
 };
 
@@ -61,6 +62,22 @@ static int read_memory(struct body *body, uint64_t offset, void *data, size_t si
 	for (size_t i = 0; i < size; i++)
 		((uint8_t *)data)[i] = byte_at(offset + i);
 	*size_out = size;
+	return 0;
+}
+
+/* As many pieces as there can be, and then no more, as where a read fails in between. */
+static int lend_memory(struct body *body, uint64_t offset, struct read_pieces *pieces,
+		       size_t size, struct error *err)
+{
+	for (unsigned i = 0; i < READ_PIECES_MAX && i < size; i++) {
+		size_t got = 0;
+
+		read_pieces_skip(pieces, 1);
+		assert_int_equal(
+			read_memory(body, offset + i, pieces->next, 1, &got, err), 0);
+		read_pieces_add(pieces, got);
+	}
+	read_pieces_skip(pieces, 1);
 	return 0;
 }
 
@@ -130,12 +147,15 @@ static struct stream *make_stream(struct fixture *f, uint64_t size, uint64_t los
 				  struct stream_part *parts, size_t count)
 {
 	static const struct body_ops ops = { read_memory, free_memory, NULL };
+	static const struct body_ops lending = { read_memory, free_memory, lend_memory };
 	const struct stream_client client = { on_suspend, on_resume, on_failed,
 					      &f->connection };
 	struct memory_body *body = calloc(1, sizeof(*body));
 	struct stream *stream = NULL;
 
-	*body = (struct memory_body){ { &ops, size }, lost, &f->freed };
+	*body = (struct memory_body){ { f->lends ? &lending : &ops, size },
+				      lost,
+				      &f->freed };
 	assert_int_equal(stream_new(&f->service, &body->base, "memory", parts, count,
 				    &stream, NULL),
 			 0);
@@ -190,6 +210,21 @@ static void a_body_comes_out_as_it_is(void **state)
 	stream_close(stream);
 	assert_int_equal(task_group_wait(&f->group, NULL), 0);
 	assert_int_equal(atomic_load(&f->freed), 1);
+}
+
+static void a_body_comes_in_more_pieces_than_there_can_be(void **state)
+{
+	struct fixture *f = *state;
+	struct stream_part part = { .span = { 77, 10 * READ_PIECES_MAX + 5 } };
+	struct stream *stream;
+	ssize_t end;
+
+	f->lends = true;
+	stream = make_stream(f, SIZE, UINT64_MAX, &part, 1);
+	assert_int_equal(stream_prefetch(stream, NULL), 0);
+	assert_int_equal(take_all(f, stream, 0, 77, &end), 10 * READ_PIECES_MAX + 5);
+	assert_int_equal(end, STREAM_END);
+	stream_close(stream);
 }
 
 static void parts_have_texts_before_them(void **state)
@@ -339,6 +374,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		with_fixture(a_body_comes_out_as_it_is),
+		with_fixture(a_body_comes_in_more_pieces_than_there_can_be),
 		with_fixture(parts_have_texts_before_them),
 		with_fixture(a_loss_ends_it_where_it_is),
 		with_fixture(a_loss_at_the_beginning_is_known_before),

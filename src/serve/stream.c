@@ -188,7 +188,9 @@ static void fill_window(struct stream *stream, struct window *window)
 
 	log_subject_scope(stream->subject);
 	lend_window(stream, window, want);
-	while (window->size < want && window->r == 0) {
+	/* Without room for one more piece it ends early, and another one goes on there. */
+	while (window->size < want && window->r == 0 &&
+	       read_pieces_have_room(&window->pieces, 1, 0)) {
 		size_t got = 0;
 
 		window->r = stream->body->ops->read(
