@@ -28,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 void volume_add_report_done(struct volume_add_report *report)
 {
@@ -238,8 +239,12 @@ static int write_config(struct archive *archive, const char *place, struct error
 	size_t size;
 	int r;
 
-	if (fstatat(folder, ARCHIVE_CONFIG_FILE, &st, 0) < 0)
+	if (fstatat(folder, ARCHIVE_CONFIG_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return error_set_errno(err, -errno, ARCHIVE_CONFIG_FILE);
+	if (S_ISLNK(st.st_mode)) /* which would be replaced, and not what it leads to */
+		return error_set(err, -EINVAL,
+				 "'" ARCHIVE_CONFIG_FILE "' is a symbolic link: add the "
+				 "folder to [volume] more_directories where it leads to");
 	r = file_read_all(folder, ARCHIVE_CONFIG_FILE, CONFIG_FILE_MAX, &data, &size,
 			  err);
 	if (r == 0)
@@ -251,6 +256,9 @@ static int write_config(struct archive *archive, const char *place, struct error
 	r = file_replace(folder, ARCHIVE_CONFIG_FILE, text.data, text.size,
 			 st.st_mode & 07777, err);
 	crash_point("archive.add.written");
+	if (r == 0) /* root's edit of somebody else's file leaves it theirs */
+		(void)!fchownat(folder, ARCHIVE_CONFIG_FILE, st.st_uid, st.st_gid,
+				AT_SYMLINK_NOFOLLOW);
 	return r;
 }
 

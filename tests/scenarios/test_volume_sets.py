@@ -3,6 +3,7 @@
 memory that runs out between two copies, kills between two names, files that are not what they
 were."""
 import errno
+import os
 import re
 import shutil
 
@@ -298,7 +299,13 @@ def test_a_folder_is_added_and_gets_its_copies(program, tmp_path, seed):
     with open(archive.path / 'config.toml', 'a') as config:
         config.write('# mine\n')
     assert 'copies = 2' not in (archive.path / 'config.toml').read_text()
+    if os.geteuid() == 0:  # who edits it need not be whose it is
+        os.chown(archive.path / 'config.toml', 1234, 1234)
+    before = (archive.path / 'config.toml').stat()
     done = added(archive, disk)
+    after = (archive.path / 'config.toml').stat()
+    assert (before.st_mode, before.st_uid, before.st_gid) == \
+        (after.st_mode, after.st_uid, after.st_gid)
     assert done == {'place': str(disk), 'added': True, 'same_disk': True, 'volumes': []}
     assert (archive.path / 'config.toml').read_text().endswith('# mine\n')
     configure(archive, r'^\[volume\]$', '[volume]\ncopies = 2')
@@ -369,6 +376,11 @@ def test_what_is_not_as_it_should_be_is_not_added(places, program, tmp_path, rng
     refused('no volume', path=shelf / 'junk.bfv')
     refused('No such file', path=tmp_path / 'nothing')
     refused('MORE_DIRECTORIES', env={'BLOCKFRAME_VOLUME_MORE_DIRECTORIES': str(places.second)})
+    shutil.move(places.archive.path / 'config.toml', tmp_path / 'linked.toml')
+    (places.archive.path / 'config.toml').symlink_to(tmp_path / 'linked.toml')
+    refused('symbolic link')
+    assert (places.archive.path / 'config.toml').is_symlink()
+    shutil.move(tmp_path / 'linked.toml', places.archive.path / 'config.toml')
     shutil.copy(places.archive.path / 'config.toml', tmp_path / 'mine.toml')
     refused('mine.toml', env={'BLOCKFRAME_CONFIG': str(tmp_path / 'mine.toml')})
     shutil.move(kept, shelf / 'x.bfv')
