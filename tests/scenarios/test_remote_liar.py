@@ -278,18 +278,28 @@ def test_a_mount_gives_errors_and_goes_on_with_the_truth(world, between, tmp_pat
     assert_same(world.tree, mnt / 'tree')
 
 
-def drip(body):
-    """Faster than what counts as nothing at all, and not fast enough for anybody."""
-    for start in range(0, len(body), 1024):
-        yield body[start:start + 1024]
-        time.sleep(0.4)
+def drip(size, pause):
+    def slow(body):
+        for start in range(0, len(body), size):
+            yield body[start:start + size]
+            time.sleep(pause)
+
+    return only(FRAMES, lambda status, headers, body: (
+        status, {**headers, 'Content-Length': str(len(body))}, slow(body)))
 
 
 def test_an_answer_that_drips_ends(world, between, tmp_path):
+    """Faster than what counts as nothing at all, and not fast enough for anybody."""
     remote = Remote(world.program, between.url, tmp_path / 'home', '--tofu', '--timeout', '1')
-    between.lie = only(FRAMES, lambda status, headers, body: (
-        status, {**headers, 'Content-Length': str(len(body))}, drip(body)))
+    between.lie = drip(512, 0.4)
     assert remote.cat('/tree/folder/inside', expect=FAILED) == b''
+
+
+def test_an_answer_may_be_as_slow_as_a_share_of_a_slow_way(world, between, tmp_path, count):
+    """What many read ahead on such a way comes at a fraction of its speed each."""
+    remote = Remote(world.program, between.url, tmp_path / 'home', '--tofu', '--timeout', '10')
+    between.lie = drip(8192, count(0.02, 0.6))
+    assert remote.cat('/tree/random') == world.contents['random']
 
 
 def test_an_answer_that_never_comes_ends(world, between, tmp_path):
