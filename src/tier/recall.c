@@ -129,7 +129,8 @@ static int check_blocks(const struct recall *recall, uint64_t offset, const uint
 static int write_piece(const struct recall *recall, const uint8_t *data, size_t size,
 		       uint64_t offset)
 {
-	bool direct = recall->direct >= 0 && size % BLOCK == 0;
+	/* Whatever the device wants to be written as a whole, a piece is a multiple of it. */
+	bool direct = recall->direct >= 0 && size % PIECE == 0;
 
 	return pwrite_full(direct ? recall->direct : recall->fd, data, size, offset);
 }

@@ -122,6 +122,31 @@ def test_what_has_its_blocks_comes_back_on_a_full_disk(tier, rng):
     assert MARKER not in os.listxattr(path)
 
 
+class TierOnLargeBlocks(Tier):
+    """On a device that takes nothing but whole blocks of 16 KiB."""
+
+    def make_file_system(self):
+        image = self.fast / 'image'
+        run('truncate', '-s', '512M', image)
+        made = run('losetup', '-f', '--show', '-b', '16384', image, check=False)
+        device = made.stdout.decode().strip()
+        self.root.mkdir()
+        for command in (('mkfs.xfs', '-q', '-b', 'size=16384', '-s', 'size=16384', device),
+                        ('mount', device, self.root)):
+            if made.returncode != 0 or run(*command, check=False).returncode != 0:
+                pytest.skip('this kernel has no blocks of 16 KiB')
+        self.hot.mkdir()
+
+
+def test_a_large_file_comes_back_on_large_blocks(program, tmp_path, rng):
+    content = rng.randbytes((32 << 20) + 4096)
+    with TierOnLargeBlocks(program, tmp_path, 'xfs') as tier:
+        path = tier.write('a', content)
+        tier.start()
+        tier.stub(path)
+        assert Readers([str(path)]).results() == {str(path): sha256(content)}
+
+
 def test_a_volume_that_is_away_is_named(tier, rng):
     content = rng.randbytes(30_000)
     path = tier.write('a', content)
