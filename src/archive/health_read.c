@@ -95,7 +95,7 @@ static int read_content(struct read_task *task, struct reader *reader, struct er
 {
 	struct manifest manifest = { 0 };
 	autoptr(content) content = NULL;
-	struct error ignored;
+	struct error ignored = { 0 };
 	int r;
 
 	r = manifest_decode(task->line, task->line_size, &manifest, err);

@@ -7,11 +7,9 @@
  * ends early, 429, a proxy's 5xx) is asked again, at growing intervals, until the deadline.
  * Redirects are followed a few times within the server's own origin; the token goes nowhere
  * else. An answer that is too long ends the transfer. One that stalls for a timeout, or takes
- * longer than that and what all of it takes at SPEED_MIN, counts as a server that is away; of
- * content that speed is shared by all who read ahead, or a slow way would never do. A
- * server that finds damage while it answers can only end the answer early: when that happens
- * again and again, it is damage.
- *
+ * longer than that and what all of it takes at SPEED_MIN (SHARE_MIN, where others use the way
+ * too), counts as a server that is away. A server that finds damage while it answers can only
+ * end the answer early: when that happens again and again, it is damage.
  * What the server says about an error is shown quoted, cut short, and marked as its words.
  */
 #include "remote/http.h"
@@ -34,7 +32,7 @@
 #define IDLE_MAX 32u
 #define REDIRECTS_MAX 3u
 #define SPEED_MIN UINT64_C(65536)     /* bytes a second */
-#define SHARES 16u                    /* requests for content at a time, or some less */
+#define SHARE_MIN (SPEED_MIN / 16)    /* of content, where many share a way */
 #define STALL_SPEED 1024L             /* likewise: slower than this is nothing at all */
 #define CONNECT_MAX 10000L            /* milliseconds for one try */
 #define WAIT_FIRST UINT64_C(50000000) /* nanoseconds */
@@ -349,10 +347,9 @@ static unsigned time_left(const struct attempt *attempt)
 /* Milliseconds that an attempt may take, whatever the server does. */
 static long time_most(const struct attempt *attempt, unsigned timeout)
 {
-	uint64_t shares = attempt->request->text ? 1 : SHARES;
-
 	return (long)(timeout * UINT64_C(1000) +
-		      size_most(attempt->request) * 1000 * shares / SPEED_MIN);
+		      size_most(attempt->request) * 1000 /
+			      (attempt->request->text ? SPEED_MIN : SHARE_MIN));
 }
 
 static CURLcode set_options(struct attempt *attempt, const char *url,
