@@ -136,7 +136,7 @@ def test_a_tier_that_is_a_whole_file_system_is_covered_too(program, tmp_path, rn
         assert_whole(contents)
 
 
-def test_no_cover_outlives_its_reason(tier, rng, tmp_path):
+def test_no_cover_outlives_its_reason(tier, rng):
     tier.command('cover')
     tier.command('remove', tier.hot)
     assert not covered(tier)
@@ -145,12 +145,14 @@ def test_no_cover_outlives_its_reason(tier, rng, tmp_path):
     contents = fill(tier, rng)
     tier.kill_all()
     # Laid only when the daemon has looked for covers already.
-    gate = tmp_path / 'gate'
+    gate = tier.fast / 'gate'  # goes, whatever becomes of the test
     gate.touch()
     late = tier.program.start('tier', 'cover', env={
         **tier.environment, 'BLOCKFRAME_WAIT_AT': f'tier.cover.wanted:{gate}'})
-    tier.start()
-    gate.unlink()
+    try:
+        tier.start()
+    finally:
+        gate.unlink()
     late.finish(expect=DONE)
     assert not covered(tier)
     assert_whole(contents)
