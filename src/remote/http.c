@@ -7,10 +7,9 @@
  * ends early, 429, a proxy's 5xx) is asked again, at growing intervals, until the deadline.
  * Redirects are followed a few times within the server's own origin; the token goes nowhere
  * else. An answer that is too long ends the transfer. One that stalls for a timeout, or takes
- * longer than that and what all of it takes at SPEED_MIN (SHARE_MIN, where others use the way
- * too), counts as a server that is away. A server that finds damage while it answers can only
- * end the answer early: when that happens again and again, it is damage.
- * What the server says about an error is shown quoted, cut short, and marked as its words.
+ * longer than that and what all of it takes at SPEED_MIN (content: SHARE_MIN), is of a server
+ * that is away. One that finds damage while it answers can only end the answer early: when that
+ * happens again and again, it is damage. What it says of an error is quoted, as its words.
  */
 #include "remote/http.h"
 
