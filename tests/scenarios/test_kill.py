@@ -18,9 +18,10 @@ CRASH_POINTS = sorted({name for path in SOURCE.rglob('*.c')
                        if not name.startswith(('volume.repair.', 'volume.scrub.',
                                            'archive.protect.', 'archive.remake.',
                                            'volume.remake.', 'archive.copies.',
-                                           'archive.health.', 'archive.add.', 'tier.'))})
+                                           'archive.health.', 'archive.add.', 'archive.restore.',
+                                           'tier.'))})
 # Those have tests of their own: test_health.py, test_outer.py, test_copies.py,
-# test_volume_sets.py, test_tier.py.
+# test_volume_sets.py, test_tier_restore.py, test_tier*.py.
 
 
 class Interrupted:
