@@ -113,6 +113,8 @@ static int make_walk(struct commit *commit, struct error *err)
 		.exclude_caches = options->exclude_caches,
 		.one_file_system = options->one_file_system,
 		.read_all = options->read_all,
+		.lost = commit_session_lost(commit->session),
+		.source = archive_source(commit->archive),
 		.linked = commit->entries ? entry_writer_linked : NULL,
 		.context = commit->entries,
 	};
@@ -400,7 +402,7 @@ static int run(struct commit *commit, struct error *err)
 	sum_up(commit);
 	if (options->dry_run)
 		return 0;
-	if (commit_session_changes(commit->session) == 0 && !options->message &&
+	if (!commit_session_has_work(commit->session) && !options->message &&
 	    options->tag_count == 0)
 		return commit_session_end_unchanged(commit->session, err);
 	return finish(commit, err);

@@ -14,6 +14,7 @@
 
 #include "archive/archive.h"
 #include "archive/copies.h"
+#include "archive/lost_places.h"
 #include "archive/tree_builder.h"
 #include "archive/tree_page.h"
 #include "base/budget.h"
@@ -48,6 +49,7 @@ struct commit_session {
 	struct tree_builder *builder;  /* likewise */
 	struct frame_encoder *encoder; /* likewise; of list pages */
 	struct copies copies;          /* loaded when first asked for */
+	struct lost_places lost;
 	struct text line;
 	uint64_t changes;
 };
@@ -79,6 +81,8 @@ int commit_session_new(const struct commit_session_options *options,
 	session->catalog = archive_catalog(options->archive);
 	session->options = *options;
 	r = read_base(session, err);
+	if (r == 0)
+		r = lost_places_init(session->catalog, &session->lost, err);
 	if (r < 0)
 		return r;
 	*session_out = take_ptr(session);
@@ -118,6 +122,16 @@ const struct head *commit_session_base(const struct commit_session *session)
 uint64_t commit_session_changes(const struct commit_session *session)
 {
 	return session->changes;
+}
+
+const struct lost_places *commit_session_lost(const struct commit_session *session)
+{
+	return &session->lost;
+}
+
+bool commit_session_has_work(const struct commit_session *session)
+{
+	return session->changes > 0 || (session->lost.any && session->appender);
 }
 
 static int begin(struct commit_session *session, struct error *err)
@@ -196,10 +210,16 @@ static int begin_tree(struct commit_session *session, struct error *err)
 
 /* Places are looked at once: a disk that comes or goes during a commit changes nothing. */
 int commit_session_count_copy(struct commit_session *session, const struct uuid *volume,
-			      struct copy_set *set, bool *enough_out, struct error *err)
+			      uint64_t log_offset, uint64_t size, struct copy_set *set,
+			      bool *enough_out, struct error *err)
 {
+	bool lost;
 	int r;
 
+	*enough_out = false;
+	r = lost_places_have(&session->lost, volume, log_offset, size, &lost, err);
+	if (r < 0 || lost)
+		return r;
 	if (!session->copies.volumes) {
 		r = copies_load(session->archive, session->catalog, &session->copies,
 				err);
@@ -225,7 +245,8 @@ static int page_is_known(struct commit_session *session, const struct hash *page
 					  err);
 
 		if (r == 0)
-			r = commit_session_count_copy(session, &volume, &set, &known,
+			r = commit_session_count_copy(session, &volume, place.log_offset,
+						      place.stored_size, &set, &known,
 						      err);
 		if (r < 0)
 			return r;

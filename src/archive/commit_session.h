@@ -20,6 +20,7 @@ struct commit_session;
 struct copy_set;
 struct error;
 struct frame_encoder;
+struct lost_places;
 struct manifest;
 
 struct commit_session_options {
@@ -47,10 +48,17 @@ const struct head *commit_session_base(const struct commit_session *session);
 /* Entries that were put or removed so far. */
 uint64_t commit_session_changes(const struct commit_session *session);
 
-/* Add a volume that something lies on to @set (zeroes at first); *enough_out: with that,
- * there are enough copies of it. */
+/* What is not to be referred to; borrowed. */
+const struct lost_places *commit_session_lost(const struct commit_session *session);
+
+/* Whether there is something to make a commit for: changes, or content in place of lost one. */
+bool commit_session_has_work(const struct commit_session *session);
+
+/* Add a place, @size bytes of @volume's log at @log_offset, that something lies in to @set
+ * (zeroes at first), unless it is lost; *enough_out: there are enough copies then. */
 int commit_session_count_copy(struct commit_session *session, const struct uuid *volume,
-			      struct copy_set *set, bool *enough_out, struct error *err);
+			      uint64_t log_offset, uint64_t size, struct copy_set *set,
+			      bool *enough_out, struct error *err);
 
 /* The appender, which is opened if need be; borrowed. */
 int commit_session_appender(struct commit_session *session,

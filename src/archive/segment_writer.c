@@ -103,6 +103,7 @@ int segment_writer_usable(struct segment_writer *writer, const struct hash *id,
 
 		if (r == 0)
 			r = commit_session_count_copy(writer->session, &place.volume,
+						      place.log_offset, place.stored_size,
 						      &set, &usable, err);
 		if (r < 0)
 			return r;

@@ -142,10 +142,12 @@ static int pass_unchanged_file(struct walk *walk, const struct version_row *row,
 			       const struct stat *stat, struct error *err)
 {
 	const struct walk_options *options = &walk->options;
+	bool must_read;
 	int r;
 
-	if (!S_ISREG(stat->st_mode) || options->read_all || !attributes_match(row, stat))
-		return 0;
+	r = walk_must_read(options, row, &must_read, err);
+	if (r < 0 || !S_ISREG(stat->st_mode) || must_read || !attributes_match(row, stat))
+		return r;
 	r = same_source(row, walk->root, err);
 	if (r <= 0)
 		return r;

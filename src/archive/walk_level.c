@@ -14,6 +14,7 @@
 
 #include "archive/attributes.h"
 #include "archive/commit_monitor.h"
+#include "archive/lost_places.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -213,6 +214,15 @@ static void keep_cache_tag_only(struct folder_names *names)
 	names->count = kept;
 }
 
+int walk_must_read(const struct walk_options *options, const struct version_row *row,
+		   bool *must_out, struct error *err)
+{
+	*must_out = options->read_all;
+	if (*must_out || !options->lost || !options->lost->any)
+		return 0;
+	return lost_places_touch(options->lost, options->source, row, must_out, err);
+}
+
 /* @name is in both lists. */
 static int compare_entry(struct merge *merge, const char *name,
 			 const struct version_row *row, struct error *err)
@@ -221,6 +231,8 @@ static int compare_entry(struct merge *merge, const char *name,
 	struct walk_counters *counters = merge->counters;
 	struct stat stat;
 	enum walk_state state = WALK_CHANGED;
+	bool must_read;
+	int r;
 
 	if (fstatat(merge->request->folder->fd, name, &stat, AT_SYMLINK_NOFOLLOW) < 0) {
 		if (errno == ENOENT) /* went after it was listed: as if it had not been */
@@ -230,7 +242,10 @@ static int compare_entry(struct merge *merge, const char *name,
 	}
 	if (attributes_match(row, &stat))
 		state = WALK_SAME;
-	if (S_ISREG(stat.st_mode) && options->read_all)
+	r = walk_must_read(options, row, &must_read, err);
+	if (r < 0)
+		return r;
+	if (S_ISREG(stat.st_mode) && must_read)
 		state = WALK_CHANGED;
 	if (state != WALK_SAME || S_ISDIR(stat.st_mode))
 		return add_item(merge, name, strlen(name), state, row);
@@ -340,8 +355,9 @@ static int build(struct merge *merge, struct error *err)
 	if (r < 0)
 		return error_set_errno(err, r, "reading a folder");
 	if (request->listed) {
-		r = listing_children(merge->options->catalog, request->node,
-				     VERSION_CURRENT, false, &listing, err);
+		r = listing_children(
+			merge->options->catalog, request->node, VERSION_CURRENT,
+			merge->options->lost && merge->options->lost->any, &listing, err);
 		if (r < 0)
 			return r;
 	}

@@ -18,6 +18,9 @@
 struct catalog;
 struct commit_monitor;
 struct error;
+struct lost_places;
+struct source;
+struct version_row;
 
 enum walk_state {
 	WALK_NEW,     /* the archive has no such entry now */
@@ -60,15 +63,21 @@ struct walk_options {
 	struct commit_monitor *monitor;
 	char *const *excludes; /* base/glob.h, matched against source paths */
 	size_t exclude_count;
-	bool exclude_caches;    /* of folders with a CACHEDIR.TAG, keep that file only */
-	bool one_file_system;   /* do not enter mount points */
-	bool read_all;          /* every file counts as changed */
-	struct own_folders own; /* which are left out */
+	bool exclude_caches;  /* of folders with a CACHEDIR.TAG, keep that file only */
+	bool one_file_system; /* do not enter mount points */
+	bool read_all;        /* every file counts as changed */
+	const struct lost_places *lost; /* so do files that it touches; may be NULL */
+	struct source *source;          /* of the archive, to ask that */
+	struct own_folders own;         /* which are left out */
 	/* An unchanged file with several links was passed. May be NULL. */
 	int (*linked)(void *context, const uint8_t *key, size_t key_size,
 		      const struct stat *stat, struct error *err);
 	void *context;
 };
+
+/* Whether the file of @row, with its line, must be read although it has not changed. */
+int walk_must_read(const struct walk_options *options, const struct version_row *row,
+		   bool *must_out, struct error *err);
 
 /* Make the level of @folder (a reference that is taken over also on failure; NULL: gone)
  * with the key @key, and the catalog's folder @node, if @listed. */

@@ -28,6 +28,7 @@ static const char sql_all[] =
 static const char sql_summary[] =
 	"SELECT count(*), min(verified), sum(damaged), sum(lost), min(margin)"
 	" FROM ledger WHERE volume = ?";
+static const char sql_has_lost[] = "SELECT 1 FROM ledger WHERE lost > 0 LIMIT 1";
 static const char sql_put_run[] =
 	"INSERT OR REPLACE INTO health_run(started, ended, repair, deep, bytes, found,"
 	" repaired, lost, checksum) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -117,6 +118,19 @@ int ledger_get(struct catalog *catalog, const struct uuid *volume, uint64_t offs
 	if (!read_entry(&s, &entry))
 		return CATALOG_END;
 	*entry_out = entry;
+	return 0;
+}
+
+int ledger_has_lost(struct catalog *catalog, bool *lost_out, struct error *err)
+{
+	autostatement struct statement s = { 0 };
+	int r;
+
+	statement_begin(&s, catalog, sql_has_lost);
+	r = statement_step(&s, err);
+	if (r < 0)
+		return r;
+	*lost_out = r != CATALOG_END;
 	return 0;
 }
 

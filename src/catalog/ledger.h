@@ -46,6 +46,8 @@ int ledger_put(struct catalog *catalog, const struct ledger_entry *entries, size
 /* CATALOG_END: never verified. */
 int ledger_get(struct catalog *catalog, const struct uuid *volume, uint64_t offset,
 	       struct ledger_entry *entry_out, struct error *err);
+/* Whether anything of any stripe is lost. */
+int ledger_has_lost(struct catalog *catalog, bool *lost_out, struct error *err);
 int ledger_summary(struct catalog *catalog, const struct uuid *volume,
 		   struct ledger_summary *summary_out, struct error *err);
 

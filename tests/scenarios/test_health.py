@@ -297,6 +297,24 @@ def test_a_volume_that_is_away_is_no_damage(archive):
     assert archive.run('health', '--json').json()['volumes'][0]['sound']
 
 
+def test_a_good_source_that_is_committed_again_gives_back_what_was_lost(base, archive, rng,
+                                                                       tmp_path):
+    source = base.path.parent / 'tree'
+    erase(archive, rng, data_stripe(archive).m + 1)
+    # Nobody knows of the damage yet, so nothing is read.
+    assert not archive.run('commit', source, '--json').json()['made']
+    archive.run('health', expect=LOST)
+    archive.run('restore', '/tree', '--to', tmp_path / 'before', expect=LOST)
+    assert archive.run('commit', source, '--json').json()['made']
+    for target in ('after', 'rebuilt'):
+        archive.run('restore', '/tree', '--to', tmp_path / target)
+        for name in ('large', 'other', 'small'):
+            assert (tmp_path / target / 'tree' / name).read_bytes() == \
+                (source / name).read_bytes()
+        assert not archive.run('commit', source, '--json').json()['made']  # once is enough
+        archive.run('catalog', 'rebuild')
+
+
 def test_damage_far_beyond_is_lost_and_ends_nothing(archive, rng):
     size = os.path.getsize(archive.volume)
     write_at(archive.volume, size // 4, rng.randbytes(size // 2))
