@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What can't be told counts as lost: then it is read and stored once more, which harms
- * nobody.
+/* What has no place at all, or a list that is lost, counts as lost: then it is read and stored
+ * once more, which harms nobody. A list on a volume that is away does not: a volume on the
+ * shelf is no reason to store anything again.
  */
 #include "archive/lost_places.h"
 
